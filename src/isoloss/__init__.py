@@ -1,0 +1,1 @@
+"""Isoloss: from a table of small training runs to an honest forecast of a large one."""
