@@ -1,0 +1,17 @@
+"""Tables of training runs: read, name columns, validate, filter, split."""
+
+from isoloss.runs.demo import demo_runs
+from isoloss.runs.naming import parse_columns
+from isoloss.runs.reading import check_runs, read_runs
+from isoloss.runs.table import Runs
+from isoloss.runs.validation import Problem, RunsError
+
+__all__ = [
+    "Problem",
+    "Runs",
+    "RunsError",
+    "check_runs",
+    "demo_runs",
+    "parse_columns",
+    "read_runs",
+]
