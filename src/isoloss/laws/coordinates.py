@@ -1,0 +1,207 @@
+"""Where a law is fitted: centred, dimensionless parameters and the exact way back.
+
+Raw sizes in exponents make a fit ill-conditioned: A in A/N^alpha moves over decades as alpha
+moves by hundredths. Around the geometric mean of a table the same curve has coefficients of order
+one that hardly depend on each other, and the units of N, D and the loss drop out.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy
+
+from isoloss.arrays import Array
+from isoloss.errors import InputError
+from isoloss.laws.compilation import Derivatives, Evaluator
+from isoloss.laws.formula import parse_formula
+from isoloss.laws.law import Law, Parameter, parameter_symbol
+
+
+@dataclass(frozen=True)
+class Centre:
+    """The middle of a table: geometric means of a law's inputs, in order, and of the loss."""
+
+    inputs: tuple[float, ...]
+    loss: float
+
+    @classmethod
+    def of(cls, inputs: Sequence[Array], loss: Array) -> Centre:
+        """The centre of a table given as one array of rows an input."""
+        means = tuple(float(np.exp(np.mean(np.log(column)))) for column in inputs)
+        return cls(means, float(np.exp(np.mean(np.log(loss)))))
+
+
+@dataclass(frozen=True)
+class WorkingLaw:
+    """A law in its working coordinates, ready to be evaluated for many problems at once."""
+
+    law: Law
+    parameters: tuple[Parameter, ...]
+    evaluator: Evaluator
+    _to_published: Evaluator
+    _to_working: Evaluator
+
+    def log_inputs(self, inputs: Sequence[Any], centre: Centre) -> list[Array]:
+        """Inputs as natural logs relative to the centre."""
+        return [
+            np.log(np.asarray(column, dtype=np.float64) / middle)
+            for column, middle in zip(inputs, centre.inputs, strict=True)
+        ]
+
+    def constants(self, centre: Centre) -> tuple[float, ...]:
+        """Values of the constants in the working formula."""
+        return (*centre.inputs, centre.loss)
+
+    def predict(self, working: Array, inputs: Sequence[Any], centre: Centre) -> Array:
+        """Loss at the given inputs.
+
+        Args:
+            working: working parameters, shape (parameters,) or (parameters, problems).
+            inputs: raw values of each input (N, D, ...), in the law's order; they broadcast,
+                elementwise, against the problems.
+            centre: the centre the working parameters refer to.
+        """
+        columns = self.log_inputs(inputs, centre)
+        shape = np.broadcast_shapes(*(np.shape(each) for each in (*columns, *working)))
+        with np.errstate(all="ignore"):
+            value = self.evaluator.value(list(working), columns, self.constants(centre))
+        return np.broadcast_to(value, shape)
+
+    def derivatives(
+        self, working: Array, log_inputs: Sequence[Array], centre: Centre
+    ) -> Derivatives:
+        """Value and derivatives at working parameters, over centred log inputs that broadcast."""
+        return self.evaluator.derivatives(list(working), log_inputs, self.constants(centre))
+
+    def slopes(self, working: Array, inputs: Sequence[Any], centre: Centre) -> list[Array]:
+        """Derivatives of the loss by the natural log of each input.
+
+        Args:
+            working: working parameters, shape (parameters,) or (parameters, problems).
+            inputs: values of each input; they broadcast, elementwise, against the problems.
+            centre: the centre the working parameters refer to.
+        """
+        columns = self.log_inputs(inputs, centre)
+        shape = np.broadcast_shapes(*(np.shape(each) for each in (*columns, *working)))
+        with np.errstate(all="ignore"):
+            _, first = self._by_input.gradient(columns, list(working), self.constants(centre))
+        return [np.broadcast_to(slope, shape) for slope in first]
+
+    @functools.cached_property
+    def _by_input(self) -> Evaluator:
+        own = self.evaluator
+        return Evaluator(own.expression, own.inputs, own.parameters, own.constants)
+
+    def to_published(self, working: Array, centre: Centre) -> Array:
+        """Published parameters, shaped as `working`: (parameters,) or (parameters, problems)."""
+        with np.errstate(all="ignore"):
+            return self._map(self._to_published, working, centre)
+
+    def to_working(self, published: Array, centre: Centre) -> Array:
+        """Working parameters of published ones, shaped alike."""
+        with np.errstate(all="ignore"):
+            return self._map(self._to_working, published, centre)
+
+    def _map(self, evaluator: Evaluator, values: Array, centre: Centre) -> Array:
+        rows = evaluator.value(list(values), (), self.constants(centre))
+        return np.asarray(rows, dtype=np.float64)
+
+
+@functools.cache
+def working_law(law: Law) -> WorkingLaw:
+    """The law in its working coordinates: its own, or the scaling by each parameter's unit."""
+    inputs = {entry.name: law.symbols[entry.name] for entry in law.inputs}
+    constants = {f"{name}0": sympy.Symbol(f"{name}0", positive=True) for name in inputs}
+    constants["loss0"] = sympy.Symbol("loss0", positive=True)
+    log_inputs = {name: sympy.Symbol(f"log_{name}", real=True) for name in inputs}
+    if law.coordinates is None:
+        parameters, expression, published, working = _scaled(law, constants)
+    else:
+        parameters, expression, published, working = _declared(law, constants)
+    centred = {inputs[name]: constants[f"{name}0"] * sympy.exp(log_inputs[name]) for name in inputs}
+    expression = sympy.expand_power_base(expression.subs(centred), force=True)
+    expression = _simplest(sympy.expand_log(expression, force=True))
+    symbols = tuple(parameter_symbol(parameter) for parameter in parameters)
+    published_symbols = tuple(law.symbols[name] for name in law.parameter_names)
+    fixed = tuple(constants.values())
+    return WorkingLaw(
+        law,
+        parameters,
+        Evaluator(expression, symbols, tuple(log_inputs.values()), fixed),
+        Evaluator(sympy.Tuple(*published), symbols, (), fixed),
+        Evaluator(sympy.Tuple(*working), published_symbols, (), fixed),
+    )
+
+
+def _simplest(expression: Any) -> Any:
+    """The form with fewer operations: as written, or multiplied out with powers collected."""
+    collected = sympy.powsimp(sympy.expand_mul(expression, deep=False))
+    return min(expression, collected, key=sympy.count_ops)
+
+
+def _declared(
+    law: Law, constants: Mapping[str, Any]
+) -> tuple[tuple[Parameter, ...], Any, list[Any], list[Any]]:
+    coordinates = law.coordinates
+    assert coordinates is not None
+    own = {entry.name: parameter_symbol(entry) for entry in coordinates.parameters}
+    inputs = {entry.name: law.symbols[entry.name] for entry in law.inputs}
+    published = {name: law.symbols[name] for name in law.parameter_names}
+    where = f"coordinates of law {law.name}"
+    return (
+        coordinates.parameters,
+        parse_formula(coordinates.formula, {**own, **inputs, **constants}, where=where),
+        [
+            parse_formula(coordinates.published[name], {**own, **constants}, where=where)
+            for name in law.parameter_names
+        ],
+        [
+            parse_formula(coordinates.working[name], {**published, **constants}, where=where)
+            for name in own
+        ],
+    )
+
+
+def _scaled(
+    law: Law, constants: Mapping[str, Any]
+) -> tuple[tuple[Parameter, ...], Any, list[Any], list[Any]]:
+    names = law.parameter_names
+    symbols = {name: law.symbols[name] for name in names}
+    units = {parameter.name: _unit(law, parameter, constants) for parameter in law.parameters}
+    for name, unit in units.items():
+        scaled = {
+            other for other in names if units[other] != 1 and symbols[other] in unit.free_symbols
+        }
+        if scaled:
+            raise InputError(
+                f"the unit of {name} depends on parameters that have units themselves",
+                where=f"law {law.name}",
+                found=", ".join(sorted(scaled)),
+                expected="a unit over inputs, loss and parameters without a unit",
+            )
+    published = [symbols[name] * units[name] for name in names]
+    substitution = dict(zip(symbols.values(), published, strict=True))
+    return (
+        law.parameters,
+        law.expression.subs(substitution, simultaneous=True),
+        published,
+        [symbols[name] / units[name] for name in names],
+    )
+
+
+def _unit(law: Law, parameter: Parameter, constants: Mapping[str, Any]) -> Any:
+    """Natural size of a parameter at the centre: declared, or from the term it multiplies."""
+    centre = {law.symbols[entry.name]: constants[f"{entry.name}0"] for entry in law.inputs}
+    if parameter.unit:
+        names = {**law.symbols, "loss": constants["loss0"]}
+        where = f"unit of {parameter.name} in law {law.name}"
+        return parse_formula(parameter.unit, names, where=where).subs(centre)
+    if parameter.name in law.linear:
+        term = sympy.diff(law.expression, law.symbols[parameter.name])
+        return constants["loss0"] / term.subs(centre)
+    return sympy.Integer(1)

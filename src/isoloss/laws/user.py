@@ -1,0 +1,183 @@
+"""Laws of one's own, from a TOML file.
+
+    name = "two-powers"
+    formula = "E + A / params**alpha + B / tokens**beta"
+    linear = ["E", "A", "B"]
+
+    [parameters.E]
+    lower = 0
+    [parameters.alpha]
+    lower = 0
+    start = [0.05, 1.0]
+
+Every parameter of the formula has a table under `parameters` with optional `lower`, `upper`,
+`start` (two numbers) and `unit`. Optional at the top are `title`, `source`, `linear`, `optimum`
+and `inputs` (default params and tokens).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from isoloss.errors import InputError
+from isoloss.laws.coordinates import working_law
+from isoloss.laws.law import PARAMS, TOKENS, Input, Law, Parameter
+
+_TEXT = ("name", "formula", "title", "source", "optimum", "params")
+_KEYS = {*_TEXT, "parameters", "linear", "inputs"}
+_PARAMETER_KEYS = {"lower", "upper", "start", "unit"}
+_KNOWN_INPUTS = {entry.name: entry for entry in (PARAMS, TOKENS)}
+
+
+def read_law(path: str | Path) -> Law:
+    """Read a law from a TOML file.
+
+    Raises:
+        InputError: the file cannot be read, is no TOML, or describes no usable law.
+    """
+    where = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot read the law", where=where, found=str(error)) from None
+    try:
+        definition = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError("not a TOML file", where=where, found=str(error)) from None
+    return law_from_definition(definition, where=where)
+
+
+def law_from_definition(definition: Mapping[str, Any], *, where: str = "law") -> Law:
+    """The law that a mapping with the keys of the TOML file describes.
+
+    Raises:
+        InputError: a key is missing, unknown or of the wrong kind, or the formula is refused.
+    """
+    _check_keys(definition, _KEYS, where)
+    for key in ("name", "formula", "parameters"):
+        if key not in definition:
+            raise InputError(f"the law has no {key!r}", where=where, expected=f"{key} = ...")
+    for key in _TEXT:
+        if not isinstance(definition.get(key, ""), str):
+            raise InputError(f"{key} is not a text", where=where, found=repr(definition[key]))
+    tables = definition["parameters"]
+    if not isinstance(tables, Mapping) or not tables:
+        raise InputError(
+            "the law has no parameters", where=where, expected="a table [parameters.NAME] each"
+        )
+    law = Law(
+        name=definition["name"],
+        title=definition.get("title", definition["name"]),
+        formula=definition["formula"],
+        parameters=tuple(_parameter(name, table, where) for name, table in tables.items()),
+        source=definition.get("source", where),
+        inputs=tuple(
+            _KNOWN_INPUTS.get(name, Input(name, name, ""))
+            for name in _names(definition, "inputs", ["params", "tokens"], where)
+        ),
+        linear=tuple(_names(definition, "linear", [], where)),
+        optimum=definition.get("optimum", ""),
+        params=definition.get("params", "total"),
+    )
+    _check_formula(law, where)
+    return law
+
+
+def definition_of(law: Law) -> dict[str, Any]:
+    """The definition of a law without coordinates of its own, as `law_from_definition` reads it."""
+    parameters = {}
+    for entry in law.parameters:
+        table: dict[str, Any] = {"start": list(entry.start), "unit": entry.unit}
+        if entry.lower > float("-inf"):
+            table["lower"] = entry.lower
+        if entry.upper < float("inf"):
+            table["upper"] = entry.upper
+        parameters[entry.name] = table
+    return {
+        **{key: getattr(law, key) for key in _TEXT},
+        "parameters": parameters,
+        "linear": list(law.linear),
+        "inputs": [entry.name for entry in law.inputs],
+    }
+
+
+def _check_keys(table: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    unknown = sorted(set(table) - allowed)
+    if unknown:
+        raise InputError(
+            "unknown key",
+            where=where,
+            found=", ".join(unknown),
+            expected="one of " + ", ".join(sorted(allowed)),
+        )
+
+
+def _names(definition: Mapping[str, Any], key: str, default: list[str], where: str) -> list[str]:
+    value = definition.get(key, default)
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise InputError(f"{key} is not a list of names", where=where, found=repr(value))
+    return value
+
+
+def _parameter(name: str, table: Any, where: str) -> Parameter:
+    place = f"{where}, parameter {name}"
+    if not name.isidentifier():
+        raise InputError("not a name", where=place, found=repr(name), expected="letters and digits")
+    if not isinstance(table, Mapping):
+        raise InputError(
+            "not a table", where=place, found=repr(table), expected=f"[parameters.{name}]"
+        )
+    _check_keys(table, _PARAMETER_KEYS, place)
+    lower = _number(table.get("lower", float("-inf")), "lower", place)
+    upper = _number(table.get("upper", float("inf")), "upper", place)
+    if not lower < upper:
+        raise InputError(
+            "bounds in the wrong order", where=place, found=f"lower {lower:g}, upper {upper:g}"
+        )
+    pair = table.get("start", _default_start(lower, upper))
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise InputError("start is no range", where=place, found=repr(pair), expected="[low, high]")
+    low, high = (_number(value, "start", place) for value in pair)
+    if not lower <= low <= high <= upper:
+        raise InputError(
+            "start is not inside the bounds", where=place, found=f"[{low:g}, {high:g}]"
+        )
+    unit = table.get("unit", "")
+    if not isinstance(unit, str):
+        raise InputError("unit is not a formula", where=place, found=repr(unit))
+    return Parameter(name, lower, upper, (low, high), unit)
+
+
+def _default_start(lower: float, upper: float) -> tuple[float, float]:
+    low, high = max(lower, -1.0 if lower < 0 else 0.05), min(upper, 1.0)
+    return (low, high) if low <= high else (lower, lower)
+
+
+def _number(value: Any, key: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise InputError(f"{key} is not a number", where=where, found=repr(value))
+    return float(value)
+
+
+def _check_formula(law: Law, where: str) -> None:
+    names = [*law.parameter_names, *(entry.name for entry in law.inputs)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(
+            "a name is both a parameter and an input", where=where, found=", ".join(repeated)
+        )
+    unused = [name for name in names if law.symbols[name] not in law.expression.free_symbols]
+    if unused:
+        raise InputError("the formula does not use", where=where, found=", ".join(unused))
+    for name in law.linear:
+        if name not in law.parameter_names:
+            raise InputError("linear names no parameter", where=where, found=name)
+    for name in law.linear:
+        slope = law.expression.diff(law.symbols[name])
+        others = {law.symbols[other] for other in law.linear}
+        if slope.free_symbols & others:
+            raise InputError("the formula is not linear in", where=where, found=name)
+    working_law(law)
