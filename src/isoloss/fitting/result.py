@@ -1,0 +1,258 @@
+"""What a fit is: a surface, how it was found, and what it must tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from isoloss.arrays import Array
+from isoloss.errors import FitError
+from isoloss.fitting.growth import ErrorGrowth
+from isoloss.fitting.identifiability import Identifiability
+from isoloss.fitting.objectives import Objective
+from isoloss.fitting.solver import Status
+from isoloss.laws import Law, Surface
+from isoloss.notes import Note, Severity
+
+# Share of replicates that may fail to converge before the intervals are in doubt.
+_TOLERATED_FAILURES = 0.02
+_DEFAULT_LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class FittedRows:
+    """The rows that were fitted.
+
+    Attributes:
+        inputs: one array of rows an input of the law, in the law's order.
+        loss: measured loss of each row.
+        weights: weight of each row.
+    """
+
+    inputs: tuple[Array, ...]
+    loss: Array
+    weights: Array
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the optimum was found.
+
+    Attributes:
+        starts: fits started.
+        converged: starts that reached an optimum.
+        reached_best: starts that reached the best one.
+    """
+
+    starts: int
+    converged: int
+    reached_best: int
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A law fitted to a table of runs.
+
+    Attributes:
+        surface: the law with its parameters and bootstrap replicates.
+        rows: what was fitted.
+        objective: what was minimised.
+        objective_value: the sum that was reached.
+        status: how the fit ended.
+        method: "joint" or "staged".
+        search: how the optimum was found.
+        identifiability: how well the data determine the parameters.
+        n_bootstrap: bootstrap replicates asked for; `surface` holds those that converged.
+        source: where the runs came from.
+        fingerprint: hash of the runs.
+        seed: of starts and replicates.
+        notes: remarks made on the way; `all_notes` adds what the fit itself shows.
+        growth: how errors grew beyond the data in backtests on this table, once measured.
+    """
+
+    surface: Surface
+    rows: FittedRows
+    objective: Objective
+    objective_value: float
+    status: Status
+    method: str
+    search: Search
+    identifiability: Identifiability
+    n_bootstrap: int
+    source: str
+    fingerprint: str
+    seed: int
+    notes: tuple[Note, ...] = ()
+    growth: ErrorGrowth | None = None
+
+    @property
+    def law(self) -> Law:
+        """The fitted law."""
+        return self.surface.law
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Published parameters by name."""
+        return self.surface.parameters
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit reached an optimum."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def n_runs(self) -> int:
+        """Runs with a weight above zero."""
+        return int(np.sum(self.rows.weights > 0))
+
+    @cached_property
+    def log_residuals(self) -> Array:
+        """ln(predicted / measured) at each fitted row."""
+        names = [entry.name for entry in self.law.inputs]
+        predicted = self.surface.predict(**dict(zip(names, self.rows.inputs, strict=True)))
+        return np.log(predicted / self.rows.loss)
+
+    @property
+    def mean_abs_rel_error(self) -> float:
+        """In-sample mean of |predicted / measured - 1|."""
+        present = self.rows.weights > 0
+        return float(np.mean(np.abs(np.expm1(self.log_residuals[present]))))
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a run around the surface, in log loss.
+
+        The root-mean-square residual over degrees of freedom.
+        """
+        present = self.rows.weights > 0
+        freedom = max(1, self.n_runs - len(self.law.parameters))
+        return float(np.sqrt(np.sum(self.log_residuals[present] ** 2) / freedom))
+
+    def region(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest fitted value of each input."""
+        present = self.rows.weights > 0
+        return {
+            entry.name: (float(column[present].min()), float(column[present].max()))
+            for entry, column in zip(self.law.inputs, self.rows.inputs, strict=True)
+        }
+
+    def intervals(self, level: float = _DEFAULT_LEVEL) -> dict[str, tuple[float, float]]:
+        """Percentile bootstrap interval of each published parameter; empty without replicates."""
+        if not self.surface.replicates.size:
+            return {}
+        tail = (1 - level) / 2
+        result = {}
+        for name, values in self.surface.parameter_replicates().items():
+            low, high = np.quantile(values, [tail, 1 - tail])
+            result[name] = (float(low), float(high))
+        return result
+
+    def all_notes(self) -> tuple[Note, ...]:
+        """Remarks made on the way, and what the result itself gives reason to say."""
+        notes = list(self.notes)
+        if not self.converged:
+            notes.append(
+                Note("not-converged", f"the fit did not converge: {self.status.value}", _WARNING)
+            )
+        kept = self.surface.replicates.shape[1] if self.surface.replicates.size else 0
+        if self.n_bootstrap and kept < (1 - _TOLERATED_FAILURES) * self.n_bootstrap:
+            notes.append(
+                Note(
+                    "replicates-not-converged",
+                    f"{self.n_bootstrap - kept} of {self.n_bootstrap} bootstrap replicates did "
+                    "not converge and are left out: intervals are in doubt",
+                    _WARNING,
+                    {"converged": kept, "replicates": self.n_bootstrap},
+                )
+            )
+        if self.identifiability.at_bound:
+            names = ", ".join(self.identifiability.at_bound)
+            notes.append(
+                Note(
+                    "at-bound",
+                    f"the data push {names} to the edge of what is allowed: a law with fewer "
+                    "parameters may serve better",
+                    _WARNING,
+                )
+            )
+        if self.identifiability.weak:
+            names = ", ".join(self.identifiability.weak)
+            notes.append(
+                Note(
+                    "weakly-identified",
+                    f"the data hardly tell apart {names}: trust predictions, not these "
+                    "coefficients",
+                    details={"condition": self.identifiability.condition},
+                )
+            )
+        return tuple(notes)
+
+    def require_converged(self) -> None:
+        """Refuse to go on with a fit that is no optimum.
+
+        Raises:
+            FitError: the fit did not converge.
+        """
+        if not self.converged:
+            raise FitError(f"the fit of law {self.law.name} did not converge: {self.status.value}")
+
+    def with_growth(self, growth: ErrorGrowth) -> Fit:
+        """The same fit, knowing how its errors grow beyond the data."""
+        return replace(self, growth=growth)
+
+    def residual_table(self, name: str) -> list[dict[str, float]]:
+        """Mean and root-mean-square relative residual at each value of an input."""
+        column = self.rows.inputs[[entry.name for entry in self.law.inputs].index(name)]
+        table = []
+        for value in np.unique(column):
+            own = np.expm1(self.log_residuals[column == value])
+            table.append(
+                {
+                    name: float(value),
+                    "n_runs": int(own.size),
+                    "mean_rel_error": float(np.mean(own)),
+                    "rms_rel_error": float(np.sqrt(np.mean(own**2))),
+                }
+            )
+        return table
+
+    def to_json(self) -> dict[str, Any]:
+        """What the fit says, without what is needed to predict from it; see `saving` for that."""
+        return {
+            "law": self.law.name,
+            "parameters": self.parameters,
+            "objective": {"name": self.objective.name, "value": self.objective_value},
+            "converged": self.converged,
+            "n_runs": self.n_runs,
+            "in_sample": {"mean_abs_rel_error": self.mean_abs_rel_error, "noise": self.noise},
+            "method": self.method,
+            "status": self.status.value,
+            "intervals": {name: list(pair) for name, pair in self.intervals().items()},
+            "level": _DEFAULT_LEVEL,
+            "region": {name: list(pair) for name, pair in self.region().items()},
+            "search": vars(self.search),
+            "identifiability": {
+                "condition": self.identifiability.condition,
+                "weak": list(self.identifiability.weak),
+                "at_bound": list(self.identifiability.at_bound),
+            },
+            "residuals": {entry.name: self.residual_table(entry.name) for entry in self.law.inputs},
+            "bootstrap": {
+                "replicates": self.n_bootstrap,
+                "converged": int(self.surface.replicates.shape[1]),
+            },
+            "notes": [note.to_json() for note in self.all_notes()],
+            "provenance": {
+                "source": self.source,
+                "fingerprint": self.fingerprint,
+                "seed": self.seed,
+                "version": version("isoloss"),
+            },
+        }
+
+
+_WARNING = Severity.WARNING
