@@ -1,0 +1,253 @@
+"""Backtests: fit on a part of a table, predict what was held out, for each law and for `auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isoloss.arrays import Array
+from isoloss.errors import FitError, InputError
+from isoloss.fitting import Objective
+from isoloss.forecasting.ensemble import DEFAULT_BOOTSTRAP, fit_candidates
+from isoloss.forecasting.forecast import combine
+from isoloss.forecasting.prediction import DEFAULT_LEVEL, Forecast, check_level, predict
+from isoloss.forecasting.rolling import SHARES, folds_by_compute
+from isoloss.laws import Law, find_law
+from isoloss.notes import Note
+from isoloss.plotting import Plottable
+from isoloss.runs import Runs
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of held-out runs by one law, one entry a run.
+
+    Attributes:
+        params: N.
+        tokens: D.
+        measured: the loss that was held out.
+        predicted: the loss that was predicted.
+        lower: lower end of its interval.
+        upper: upper end.
+    """
+
+    params: Array
+    tokens: Array
+    measured: Array
+    predicted: Array
+    lower: Array
+    upper: Array
+
+    @property
+    def rel_error(self) -> Array:
+        """(predicted - measured) / measured."""
+        return self.predicted / self.measured - 1.0
+
+    def to_json(self) -> dict[str, float]:
+        """Summary over the held-out runs; errors are fractions."""
+        inside = (self.lower <= self.measured) & (self.measured <= self.upper)
+        return {
+            "mean_abs_rel_error": float(np.mean(np.abs(self.rel_error))),
+            "mean_rel_error": float(np.mean(self.rel_error)),
+            "max_abs_rel_error": float(np.max(np.abs(self.rel_error))),
+            "coverage": float(np.mean(inside)),
+        }
+
+    @classmethod
+    def of(cls, forecast: Forecast, measured: Array) -> HeldOut:
+        """The predictions of a forecast beside what was measured."""
+        columns = {
+            name: np.array([getattr(entry, name) for entry in forecast.predictions])
+            for name in ("params", "tokens", "loss", "lower", "upper")
+        }
+        return cls(
+            columns["params"],
+            columns["tokens"],
+            measured,
+            columns["loss"],
+            columns["lower"],
+            columns["upper"],
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[HeldOut]) -> HeldOut:
+        """Several folds as one."""
+        names = cls.__dataclass_fields__
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest(Plottable):
+    """How laws predicted runs that they were not fitted to.
+
+    Attributes:
+        n_fit: runs fitted (of rolling backtests, by the largest fold).
+        n_held_out: runs predicted (of rolling backtests, over all folds).
+        held_out: the predictions of each law.
+        refused: why each of the other laws asked for is not there.
+        level: of the intervals.
+        notes: what to know of the table.
+    """
+
+    n_fit: int
+    n_held_out: int
+    held_out: Mapping[str, HeldOut]
+    refused: Mapping[str, str]
+    level: float
+    notes: tuple[Note, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The backtest as one JSON object."""
+        return {
+            "n_fit": self.n_fit,
+            "n_held_out": self.n_held_out,
+            "laws": {name: each.to_json() for name, each in self.held_out.items()},
+            "refused": dict(self.refused),
+            "level": self.level,
+            "notes": [note.to_json() for note in self.notes],
+        }
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a law and held-out run."""
+        frames = [
+            pl.DataFrame({"law": [name] * each.measured.size, **vars(each)})
+            for name, each in self.held_out.items()
+        ]
+        return pl.concat(frames)
+
+
+def backtest(
+    runs: Runs,
+    hold_out: str | None = None,
+    *,
+    laws: Sequence[Law | str] = (AUTO,),
+    shares: tuple[float, ...] = SHARES,
+    objective: Objective | str = "huber",
+    method: str = "joint",
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+    level: float = DEFAULT_LEVEL,
+    seed: int = 0,
+    threads: int | None = None,
+    advance: Callable[[str], None] | None = None,
+) -> Backtest:
+    """Fit laws to a part of a table and compare their predictions of the rest.
+
+    Args:
+        runs: the table.
+        hold_out: SQL condition for the runs to predict; without it, rolling backtests fit each of
+            the `shares` of the table, cheapest runs first, and predict the dearer ones.
+        laws: laws or their names; "auto" is the weighted forecast of the whole catalogue.
+        shares: of the rolling backtests.
+        objective: what fits minimise.
+        method: "joint", or "staged" for laws whose authors fit them in stages.
+        bootstrap: replicates of each law.
+        level: of the intervals.
+        seed: of starts and replicates.
+        threads: for the solver.
+        advance: called with the name of each law when it is done on a fold.
+
+    Raises:
+        FitError: no law asked for could predict the held-out runs.
+        InputError: the condition holds out nothing or everything, or a law is unknown.
+    """
+    check_level(level)
+    if hold_out is not None:
+        splits = [runs.split(hold_out)]
+    else:
+        fitted = folds_by_compute(runs, shares).fitted.T
+        splits = [(runs.take(mask), runs.take(~mask)) for mask in fitted]
+        if not splits:
+            raise InputError(
+                "the table is too small for rolling backtests",
+                where=runs.source,
+                found=f"{len(runs)} runs",
+                expected="runs of several budgets; or give --hold-out",
+            )
+    named = {law if isinstance(law, str) else law.name: law for law in laws}
+    parts: dict[str, list[HeldOut]] = {name: [] for name in named}
+    refused: dict[str, str] = {}
+    for rest, held_out in splits:
+        outcome = _one_split(
+            rest,
+            held_out,
+            named,
+            refused,
+            objective=objective,
+            method=method,
+            bootstrap=bootstrap,
+            level=level,
+            seed=seed,
+            threads=threads,
+            advance=advance,
+        )
+        for name, part in outcome.items():
+            parts[name].append(part)
+    joined = {
+        name: HeldOut.join(each) for name, each in parts.items() if each and name not in refused
+    }
+    if not joined:
+        raise FitError("no law could predict the held-out runs: " + "; ".join(refused.values()))
+    return Backtest(
+        max(len(rest) for rest, _ in splits),
+        sum(len(held_out) for _, held_out in splits),
+        joined,
+        refused,
+        level,
+        runs.notes,
+    )
+
+
+def _one_split(
+    rest: Runs,
+    held_out: Runs,
+    named: Mapping[str, Law | str],
+    refused: dict[str, str],
+    *,
+    objective: Objective | str,
+    method: str,
+    bootstrap: int,
+    level: float,
+    seed: int,
+    threads: int | None,
+    advance: Callable[[str], None] | None,
+) -> dict[str, HeldOut]:
+    """Held-out predictions by law; laws that cannot predict are added to `refused`."""
+    points = list(zip(held_out.params.tolist(), held_out.tokens.tolist(), strict=True))
+    own = [
+        find_law(law) if isinstance(law, str) else law
+        for name, law in named.items()
+        if name != AUTO
+    ]
+    try:
+        candidates = fit_candidates(
+            rest,
+            None if AUTO in named else own,
+            objective=objective,
+            method=method,
+            bootstrap=bootstrap,
+            seed=seed,
+            threads=threads,
+            advance=advance,
+        )
+    except FitError as error:
+        refused.update(dict.fromkeys(named, str(error)))
+        return {}
+    outcome = {}
+    for name in named:
+        try:
+            if name == AUTO:
+                forecast = combine(candidates, points, level=level)
+            elif name in candidates.fits:
+                forecast = predict(candidates.fits[name], points, level=level)
+            else:
+                raise FitError(candidates.refused[name])
+            outcome[name] = HeldOut.of(forecast, held_out.loss)
+        except FitError as error:
+            refused[name] = str(error)
+    return outcome

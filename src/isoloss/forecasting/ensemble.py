@@ -1,0 +1,192 @@
+"""Several laws as one: fitted to the same table, weighed by how they extrapolated on it.
+
+Laws err in different directions, and which one errs least depends on the table. The weights
+minimise the squared error of the weighted mean of log predictions over the rolling backtests,
+held towards weights inverse to each law's own mean squared error: a few folds of one table are
+too little evidence to trust a difference of large opposite errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from isoloss.arrays import Array
+from isoloss.errors import FitError
+from isoloss.fitting import STAGED_METHODS, ErrorGrowth, Fit, Objective, fit
+from isoloss.forecasting.reach import Region
+from isoloss.forecasting.rolling import Folds, RollingErrors, folds_by_compute, rolling_errors
+from isoloss.laws import CATALOGUE, Law
+from isoloss.runs import Runs
+
+DEFAULT_BOOTSTRAP = 100
+# Strength of the pull towards inverse-error weights, in units of the best law's squared error.
+_HOLD = 1.0
+# Weights below this share change nothing that could be noticed.
+_NEGLIGIBLE = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Laws fitted to one table, with their backtests on it.
+
+    Attributes:
+        fits: fit of each law that the table can carry, by name.
+        errors: rolling backtest of each.
+        folds: what the backtests fitted.
+        refused: why each of the other laws is not there.
+        region: what the table covers.
+    """
+
+    fits: Mapping[str, Fit]
+    errors: Mapping[str, RollingErrors]
+    folds: Folds
+    refused: Mapping[str, str]
+    region: Region
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Weights of laws, and how the weighted prediction erred in the backtests.
+
+    Attributes:
+        weights: share of each law; they sum to one.
+        scores: root-mean-square log error of each law in the backtests.
+        growth: how the weighted prediction's error grew; None without backtests.
+    """
+
+    weights: Mapping[str, float]
+    scores: Mapping[str, float]
+    growth: ErrorGrowth | None
+
+
+def fit_candidates(
+    runs: Runs,
+    laws: Sequence[Law] | None = None,
+    *,
+    objective: Objective | str = "huber",
+    method: str = "joint",
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+    seed: int = 0,
+    threads: int | None = None,
+    advance: Callable[[str], None] | None = None,
+) -> Candidates:
+    """Fit every law that a table can carry, and backtest each on it.
+
+    Args:
+        runs: the table.
+        laws: candidates; the whole catalogue where not given.
+        objective: what fits minimise.
+        method: "joint", or "staged" for laws whose authors fit them in stages.
+        bootstrap: replicates of each law.
+        seed: of starts and replicates.
+        threads: for the solver.
+        advance: called with the name of each law when it is done.
+
+    Raises:
+        FitError: the table can carry none of them.
+    """
+    folds = folds_by_compute(runs)
+    fits: dict[str, Fit] = {}
+    errors: dict[str, RollingErrors] = {}
+    refused: dict[str, str] = {}
+    for law in laws or tuple(CATALOGUE.values()):
+        try:
+            fitted = fit(
+                runs,
+                law,
+                objective=objective,
+                method=method if law.name in STAGED_METHODS else "joint",
+                bootstrap=bootstrap,
+                seed=seed,
+                threads=threads,
+            )
+            fitted.require_converged()
+        except FitError as error:
+            refused[law.name] = str(error)
+        else:
+            rolled = rolling_errors(fitted, runs, folds, seed=seed, threads=threads)
+            if rolled.log_error.size:
+                fitted = replace(
+                    fitted,
+                    growth=ErrorGrowth.of_errors(rolled.log_error, rolled.reach, fitted.noise),
+                )
+            fits[law.name], errors[law.name] = fitted, rolled
+        if advance:
+            advance(law.name)
+    if not fits:
+        reasons = "; ".join(dict.fromkeys(refused.values()))
+        raise FitError(f"no law can be fitted to {runs.source}: {reasons}")
+    return Candidates(fits, errors, folds, refused, Region.of_runs(runs))
+
+
+def weigh(candidates: Candidates, names: Sequence[str]) -> Ensemble:
+    """Weights of the named laws from their rolling backtests; equal ones without backtests."""
+    errors, folds, reach = _error_matrix(candidates, names)
+    equal = dict.fromkeys(names, 1.0 / len(names))
+    if not errors.size:
+        return Ensemble(equal, dict.fromkeys(names, float("nan")), None)
+    # Each fold counts alike, however many runs it predicts.
+    emphasis = 1.0 / np.bincount(folds)[folds]
+    emphasis /= emphasis.sum()
+    mean_square = emphasis @ errors**2
+    weights = _stack(errors, emphasis, mean_square)
+    combined = errors @ weights
+    noise = float(weights @ [candidates.fits[name].noise for name in names])
+    scores = dict(zip(names, np.sqrt(mean_square).tolist(), strict=True))
+    return Ensemble(
+        dict(zip(names, weights.tolist(), strict=True)),
+        scores,
+        ErrorGrowth.of_errors(combined, reach, noise),
+    )
+
+
+def _error_matrix(candidates: Candidates, names: Sequence[str]) -> tuple[Array, Array, Array]:
+    """Log errors, shape (held-out runs, laws), with each run's fold and reach.
+
+    Where a law could not be fitted to a fold it is given the worst error of the others there.
+    """
+    all_errors = [candidates.errors[name] for name in names]
+    keys = sorted(
+        {
+            (int(fold), int(row))
+            for errors in all_errors
+            for fold, row in zip(errors.fold, errors.row, strict=True)
+        }
+    )
+    position = {key: index for index, key in enumerate(keys)}
+    matrix = np.full((len(keys), len(names)), np.nan)
+    reach = np.zeros(len(keys))
+    for column, errors in enumerate(all_errors):
+        own = [position[int(f), int(r)] for f, r in zip(errors.fold, errors.row, strict=True)]
+        matrix[own, column] = errors.log_error
+        reach[own] = errors.reach
+    if keys:
+        worst = np.nanmax(np.abs(matrix), axis=1, keepdims=True)
+        matrix = np.where(np.isnan(matrix), worst, matrix)
+    return matrix, np.array([fold for fold, _ in keys], dtype=np.int64), reach
+
+
+def _stack(errors: Array, emphasis: Array, mean_square: Array) -> Array:
+    """Weights on the simplex that minimise the held mean squared error of the mean prediction."""
+    from scipy.optimize import nnls
+
+    floor = max(float(mean_square.min()), 1e-20)
+    inverse = 1.0 / np.maximum(mean_square, floor)
+    prior = inverse / inverse.sum()
+    hold = np.sqrt(_HOLD * floor)
+    # A heavy row makes the weights sum to one.
+    heavy = 1e4 * np.sqrt(max(float(mean_square.max()), 1e-20))
+    matrix = np.vstack(
+        [
+            np.sqrt(emphasis)[:, None] * errors,
+            hold * np.eye(prior.size),
+            np.full((1, prior.size), heavy),
+        ]
+    )
+    target = np.concatenate([np.zeros(errors.shape[0]), hold * prior, [heavy]])
+    weights = nnls(matrix, target)[0]
+    weights = np.where(weights < _NEGLIGIBLE, 0.0, weights)
+    return np.asarray(weights / weights.sum())

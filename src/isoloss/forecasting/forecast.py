@@ -1,0 +1,172 @@
+"""`auto`: the weighted forecast of every law that a table can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from isoloss.errors import FitError
+from isoloss.fitting import Objective
+from isoloss.forecasting.ensemble import (
+    DEFAULT_BOOTSTRAP,
+    Candidates,
+    Ensemble,
+    fit_candidates,
+    weigh,
+)
+from isoloss.forecasting.intervals import Deviations, extrapolation_deviation
+from isoloss.forecasting.prediction import (
+    DEFAULT_LEVEL,
+    Forecast,
+    Point,
+    Prediction,
+    check_level,
+    check_points,
+    deviations_of_law,
+    make_prediction,
+    unsound,
+)
+from isoloss.laws import Law
+from isoloss.notes import Note, Severity
+from isoloss.runs import Runs
+
+# Beyond this many times the data's compute a forecast is called far.
+_FAR = 30.0
+
+
+def forecast(
+    runs: Runs,
+    points: Sequence[Point],
+    *,
+    laws: Sequence[Law] | None = None,
+    objective: Objective | str = "huber",
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+    level: float = DEFAULT_LEVEL,
+    seed: int = 0,
+    threads: int | None = None,
+    advance: Callable[[str], None] | None = None,
+) -> Forecast:
+    """Predict runs by every law that the table can carry, weighed by backtests on the table.
+
+    Args:
+        runs: the table.
+        points: (N, D) of each run to predict.
+        laws: candidates; the whole catalogue where not given.
+        objective: what fits minimise.
+        bootstrap: replicates of each law.
+        level: probability with which each interval should hold.
+        seed: of starts and replicates.
+        threads: for the solver.
+        advance: called with the name of each law when it is done.
+
+    Raises:
+        FitError: no law can be fitted, or none can be believed at the points.
+        InputError: a point is unusable.
+    """
+    check_points(points)
+    check_level(level)
+    candidates = fit_candidates(
+        runs,
+        laws,
+        objective=objective,
+        bootstrap=bootstrap,
+        seed=seed,
+        threads=threads,
+        advance=advance,
+    )
+    return combine(candidates, points, level=level)
+
+
+def combine(
+    candidates: Candidates, points: Sequence[Point], *, level: float = DEFAULT_LEVEL
+) -> Forecast:
+    """The weighted forecast of fitted candidates; laws that cannot be believed are left out.
+
+    Raises:
+        FitError: no law can be believed at the points.
+    """
+    region = candidates.region
+    by_law = {name: deviations_of_law(fit, region, points) for name, fit in candidates.fits.items()}
+    left_out = dict(candidates.refused)
+    for name, everything in by_law.items():
+        for point, deviations in zip(points, everything, strict=True):
+            reasons = unsound(candidates.fits[name], region, point, deviations)
+            if reasons and name not in left_out:
+                left_out[name] = f"at N={point[0]:g}, D={point[1]:g} {'; '.join(reasons)}"
+    names = [name for name in candidates.fits if name not in left_out]
+    if not names:
+        listed = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise FitError(f"no law can be believed at the points asked for: {listed}")
+    ensemble = weigh(candidates, names)
+    used = [name for name in names if ensemble.weights[name] > 0]
+    shares = np.array([ensemble.weights[name] for name in used])
+    params, tokens = np.array(points, dtype=np.float64).T
+    losses = np.stack(
+        [candidates.fits[name].surface.predict(params=params, tokens=tokens) for name in names]
+    )
+    logs = np.log(losses[[names.index(name) for name in used]])
+    reach = region.reach(params, tokens)
+    noise = float(shares @ [candidates.fits[name].noise for name in used])
+    freedom = int(min(fit.n_runs - len(fit.law.parameters) for fit in candidates.fits.values()))
+    predictions = []
+    for index, point in enumerate(points):
+        mean = float(shares @ logs[:, index])
+        parameters = float(shares @ [by_law[name][index].parameters for name in used])
+        disagreement = float(np.sqrt(shares @ (logs[:, index] - mean) ** 2))
+        beyond = float(extrapolation_deviation(ensemble.growth, reach[index]))
+        deviations = Deviations(parameters, noise, max(beyond, disagreement))
+        predictions.append(make_prediction(point, mean, deviations, level, freedom, region))
+    return Forecast(
+        tuple(predictions),
+        {name: ensemble.weights[name] for name in sorted(used, key=lambda n: -ensemble.weights[n])},
+        {name: candidates.fits[name] for name in used},
+        {name: tuple(row.tolist()) for name, row in zip(names, losses, strict=True)},
+        _reasons(candidates, ensemble, left_out),
+        tuple(_notes(candidates, ensemble, predictions)),
+    )
+
+
+def _reasons(
+    candidates: Candidates, ensemble: Ensemble, left_out: dict[str, str]
+) -> dict[str, str]:
+    lines = {}
+    for name, weight in sorted(ensemble.weights.items(), key=lambda item: -item[1]):
+        score = ensemble.scores[name]
+        if np.isnan(score):
+            lines[name] = f"weight {weight:.2f}: the table is too small for backtests"
+            continue
+        failed = len(candidates.errors[name].failed)
+        skipped = f", {failed} folds too small for it" if failed else ""
+        lines[name] = (
+            f"weight {weight:.2f}: {100 * score:.2f} % error when predicting the dearer runs "
+            f"from the cheaper{skipped}"
+        )
+    return {**lines, **{name: f"left out: {why}" for name, why in left_out.items()}}
+
+
+def _notes(
+    candidates: Candidates, ensemble: Ensemble, predictions: Sequence[Prediction]
+) -> list[Note]:
+    notes = list(next(iter(candidates.fits.values())).notes)
+    if ensemble.growth is None:
+        notes.append(
+            Note(
+                "no-backtest",
+                "the table is too small for backtests: laws count alike, and how errors grow "
+                "beyond the data is a guess of 2 % for each factor of 2.7",
+                Severity.WARNING,
+            )
+        )
+    farthest = max(prediction.extrapolation["flops"] for prediction in predictions)
+    if farthest > _FAR:
+        notes.append(
+            Note(
+                "far",
+                f"the farthest point takes {farthest:.3g} times the compute of the largest run: "
+                "backtests on this table say little about errors that far out",
+                Severity.WARNING,
+                {"flops": farthest},
+            )
+        )
+    return notes

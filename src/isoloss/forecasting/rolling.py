@@ -1,0 +1,172 @@
+"""Rolling backtests: fit the cheapest runs of a table, predict the dearer ones, several times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isoloss.arrays import Array, Indices, Mask
+from isoloss.errors import FitError
+from isoloss.fitting import ErrorGrowth, Fit
+from isoloss.fitting.fit import make_problem, staged_working
+from isoloss.fitting.identifiability import require_carrying
+from isoloss.fitting.solver import Problem, solve
+from isoloss.fitting.starts import random_starts
+from isoloss.forecasting.reach import Region
+from isoloss.runs import Runs
+
+SHARES = (0.4, 0.55, 0.7, 0.85)
+_STARTS = 24
+# The smallest table of which a share still tells something.
+_MIN_FITTED = 4
+# ln(predicted/measured) beyond this is a failure whatever its size; it keeps averages finite.
+_LARGEST_ERROR = 1.0
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Which runs each fold fits, cheapest first by C = 6 N D.
+
+    Attributes:
+        fitted: shape (rows, folds); the runs not fitted are the ones predicted.
+        shares: the share of runs that each fold fits.
+    """
+
+    fitted: Mask
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RollingErrors:
+    """Errors on runs that were not fitted, one entry a held-out run and fold.
+
+    Attributes:
+        fold: which fold.
+        row: which run of the table.
+        log_error: ln(predicted / measured).
+        reach: how far beyond the fold's fitted runs, see `Region.reach`.
+        failed: folds that the law could not be fitted to, with the reason.
+    """
+
+    fold: Indices
+    row: Indices
+    log_error: Array
+    reach: Array
+    failed: dict[int, str]
+
+
+def folds_by_compute(runs: Runs, shares: tuple[float, ...] = SHARES) -> Folds:
+    """Folds that fit the given shares of a table, cheapest runs first.
+
+    Runs of equal compute stay together. Folds that would leave nothing to predict, too little to
+    fit, or repeat another are left out.
+    """
+    flops = runs.flops
+    kept: list[Mask] = []
+    used: list[float] = []
+    for share in shares:
+        largest = np.quantile(flops, share)
+        # Budgets of one IsoFLOP profile differ by rounding.
+        fitted = flops <= largest * (1 + 1e-6)
+        distinct = not any(np.array_equal(fitted, other) for other in kept)
+        if distinct and _MIN_FITTED <= fitted.sum() < len(runs):
+            kept.append(fitted)
+            used.append(float(fitted.mean()))
+    columns = np.column_stack(kept) if kept else np.empty((len(runs), 0), dtype=bool)
+    return Folds(columns, tuple(used))
+
+
+def rolling_errors(
+    fit: Fit, runs: Runs, folds: Folds, *, seed: int = 0, threads: int | None = None
+) -> RollingErrors:
+    """Refit a law to each fold of its own table and predict the rest.
+
+    All folds are one batch of the solver, each from random starts and from the optimum of the
+    whole table, which only helps the search: the lowest objective on the fold's own runs wins.
+
+    Args:
+        fit: the law fitted to the whole table, with its objective and weights.
+        runs: that table.
+        folds: what to fit and predict.
+        seed: of the starts.
+        threads: for the solver.
+    """
+    problem = make_problem(fit.law, fit.rows, fit.objective, fit.surface.centre)
+    refit = _refit_staged if fit.method == "staged" else _refit_jointly
+    refitted, failed = refit(problem, fit, folds, seed, threads)
+    parts = []
+    for fold, working in refitted.items():
+        rows = np.flatnonzero(~folds.fitted[:, fold] & (fit.rows.weights > 0))
+        with np.errstate(all="ignore"):
+            predicted = problem.predict(working[:, None])[rows, 0]
+            off = np.log(predicted / problem.measured[rows])
+        off = np.where(np.isfinite(off), off, _LARGEST_ERROR)
+        region = Region.of_runs(runs.take(folds.fitted[:, fold]))
+        reach = region.reach(runs.params[rows], runs.tokens[rows])
+        clipped = np.clip(off, -_LARGEST_ERROR, _LARGEST_ERROR)
+        parts.append((np.full(rows.size, fold), rows, clipped, reach))
+    if not parts:
+        nothing = np.empty(0, dtype=np.int64)
+        return RollingErrors(nothing, nothing, np.empty(0), np.empty(0), failed)
+    fold_of, row, error, reached = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    return RollingErrors(fold_of, row, error, reached, failed)
+
+
+def _refit_jointly(
+    problem: Problem, fit: Fit, folds: Folds, seed: int, threads: int | None
+) -> tuple[dict[int, Array], dict[int, str]]:
+    """Working parameters on each fold that could be fitted, and why the others could not."""
+    starts = np.column_stack([random_starts(problem, _STARTS, seed), fit.surface.working])
+    failed: dict[int, str] = {}
+    able: list[int] = []
+    for fold in range(folds.fitted.shape[1]):
+        try:
+            require_carrying(problem, fit.rows.weights * folds.fitted[:, fold], starts[:, :8])
+            able.append(fold)
+        except FitError as error:
+            failed[fold] = str(error)
+    per_fold = starts.shape[1]
+    weights = fit.rows.weights[:, None] * folds.fitted[:, able]
+    if not able:
+        return {}, failed
+    solution = solve(
+        problem,
+        np.tile(starts, (1, len(able))),
+        np.repeat(weights, per_fold, axis=1),
+        threads=threads,
+    )
+    refitted = {}
+    for position, fold in enumerate(able):
+        own = slice(position * per_fold, (position + 1) * per_fold)
+        value = np.where(solution.converged[own], solution.value[own], np.inf)
+        if np.isfinite(value).any():
+            refitted[fold] = solution.working[:, own][:, int(np.argmin(value))]
+        else:
+            failed[fold] = f"law {fit.law.name} did not converge on the cheapest runs"
+    return refitted, failed
+
+
+def _refit_staged(
+    problem: Problem, fit: Fit, folds: Folds, seed: int, threads: int | None
+) -> tuple[dict[int, Array], dict[int, str]]:
+    """As `_refit_jointly`, by the staged method of the law's authors."""
+    refitted, failed = {}, {}
+    for fold in range(folds.fitted.shape[1]):
+        weights = fit.rows.weights * folds.fitted[:, fold]
+        try:
+            refitted[fold] = staged_working(problem, fit.rows.inputs, weights)
+        except FitError as error:
+            failed[fold] = str(error)
+    return refitted, failed
+
+
+def calibrate(fit: Fit, runs: Runs, *, seed: int = 0, threads: int | None = None) -> Fit:
+    """The fit, knowing from rolling backtests how its errors grow beyond the data.
+
+    A table too small for backtests leaves the fit as it is.
+    """
+    errors = rolling_errors(fit, runs, folds_by_compute(runs), seed=seed, threads=threads)
+    if not errors.log_error.size:
+        return fit
+    return fit.with_growth(ErrorGrowth.of_errors(errors.log_error, errors.reach, fit.noise))
