@@ -1,0 +1,23 @@
+"""Splitting budgets."""
+
+from isoloss.planning.allocation import (
+    DEVIATIONS,
+    Allocation,
+    Deviation,
+    allocate,
+    deviate,
+    optimal_path,
+)
+from isoloss.planning.optimum import Optimum, optimum, replicate_optimum
+
+__all__ = [
+    "DEVIATIONS",
+    "Allocation",
+    "Deviation",
+    "Optimum",
+    "allocate",
+    "deviate",
+    "optimal_path",
+    "optimum",
+    "replicate_optimum",
+]
