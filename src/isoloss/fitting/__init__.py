@@ -3,9 +3,10 @@
 from isoloss.fitting.fit import DEFAULT_STARTS, METHODS, fit
 from isoloss.fitting.growth import ErrorGrowth
 from isoloss.fitting.objectives import OBJECTIVES, Objective, find_objective
+from isoloss.fitting.problem import Status
 from isoloss.fitting.result import Fit, FittedRows, Search
 from isoloss.fitting.saving import fit_to_document, load_fit, save_fit
-from isoloss.fitting.solver import Status, available_threads
+from isoloss.fitting.solver import available_threads
 from isoloss.fitting.staged import STAGED_METHODS, staged_farseer
 
 __all__ = [

@@ -12,8 +12,9 @@ from isoloss.errors import FitError, InputError
 from isoloss.fitting.bootstrap import pairs_bootstrap
 from isoloss.fitting.identifiability import identifiability, require_carrying
 from isoloss.fitting.objectives import Objective, find_objective
+from isoloss.fitting.problem import Problem, Solution, Status
 from isoloss.fitting.result import Fit, FittedRows, Search
-from isoloss.fitting.solver import Problem, Solution, Status, solve
+from isoloss.fitting.solver import solve
 from isoloss.fitting.staged import STAGED_METHODS
 from isoloss.fitting.starts import random_starts
 from isoloss.laws import Centre, Law, Surface, find_law, working_law
@@ -27,7 +28,7 @@ _CHECKED_STARTS = 8
 # Starts whose objective agrees this well ended in the same optimum.
 _SAME_OPTIMUM = 1e-7
 # Rounds of further iterations for a best start that ran into the iteration limit.
-_CONTINUATIONS = 5
+_CONTINUATIONS = 10
 
 
 def fit(
@@ -78,7 +79,10 @@ def fit(
     for name, count, least in (("--bootstrap", bootstrap, 0), ("starts", starts, 1)):
         if count < least:
             raise InputError("too few", where=name, found=str(count), expected=f"{least} or more")
-    inputs = tuple(runs.column(entry.name) for entry in law.inputs)
+    names = [entry.name for entry in law.inputs]
+    inputs = tuple(runs.column(name) for name in names)
+    for name, column in (*zip(names, inputs, strict=True), ("loss", runs.loss)):
+        _require_positive(name, column, runs.source)
     rows = FittedRows(inputs, runs.loss, _weights(runs, weights))
     problem = make_problem(law, rows, objective, centre)
     candidates = random_starts(problem, starts, seed)
@@ -143,6 +147,17 @@ def make_problem(
     middle = centre or Centre.of(rows.inputs, rows.loss)
     logs = tuple(working.log_inputs(rows.inputs, middle))
     return Problem(working, logs, rows.loss, middle, objective)
+
+
+def _require_positive(name: str, column: Array, source: str) -> None:
+    unusable = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+    if unusable.size:
+        raise InputError(
+            f"column {name} has values that no law can use",
+            where=source,
+            found=f"{column[unusable[0]]:g} in row {unusable[0] + 1}",
+            expected="positive numbers: leave such rows out, as by --where",
+        )
 
 
 def _weights(runs: Runs, weights: npt.ArrayLike | str | None) -> Array:

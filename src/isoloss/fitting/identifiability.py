@@ -8,11 +8,13 @@ import numpy as np
 
 from isoloss.arrays import Array
 from isoloss.errors import FitError
-from isoloss.fitting.solver import Problem
+from isoloss.fitting.problem import Problem
 
 # Columns of the scaled Jacobian closer to dependence than this leave a direction undetermined:
 # with second derivatives in double precision nothing finer can be told from rounding.
 _RANK_TOLERANCE = 1e-8
+# Below this an eigenvalue of a scaled information matrix is rounding, whatever its sign.
+_SMALLEST_EIGENVALUE = 1e-20
 # Condition number of the scaled information matrix beyond which single parameters mean little.
 _WEAK_CONDITION = 1e8
 # Share of the weakest direction that a parameter must hold to be named.
@@ -63,11 +65,12 @@ def require_carrying(problem: Problem, weights: Array, starts: Array) -> None:
             "nothing to fit"
         )
     jacobian = _sensitivities(problem, starts)[:, present]
-    scaled = jacobian / np.maximum(np.linalg.norm(jacobian, axis=1, keepdims=True), 1e-300)
+    with np.errstate(all="ignore"):
+        scaled = jacobian / np.maximum(np.linalg.norm(jacobian, axis=1, keepdims=True), 1e-300)
     usable = np.isfinite(scaled).all(axis=(1, 2))
     if not usable.any():
         raise FitError(f"law {law.name} has no value anywhere in its range of starts")
-    _, singular, directions = np.linalg.svd(scaled[usable])
+    _, singular, directions = np.linalg.svd(scaled[usable], full_matrices=False)
     smallest = singular[:, len(parameters) - 1]
     best = int(np.argmax(smallest))
     if smallest[best] > _RANK_TOLERANCE:
@@ -101,13 +104,17 @@ def identifiability(problem: Problem, weights: Array, working: Array) -> Identif
     """How well the data determine the parameters at a fit, shape (parameters,)."""
     parameters = problem.law.parameters
     names = [entry.name for entry in parameters]
-    jacobian = _sensitivities(problem, working[:, None])[0]
+    # Where the law has no derivative, as by 0**x at a bound, the data say nothing.
+    slopes = _sensitivities(problem, working[:, None])[0]
+    jacobian = np.where(np.isfinite(slopes), slopes, 0.0)
     residual = problem.objective.residual(problem.predict(working[:, None])[:, 0], problem.measured)
-    reweighted = weights * problem.objective.penalty(residual, problem.objective.scale).weight
+    with np.errstate(all="ignore"):
+        robust = problem.objective.penalty(residual, problem.objective.scale).weight
+    reweighted = weights * np.where(np.isfinite(robust), robust, 0.0)
     information = jacobian.T @ (reweighted[:, None] * jacobian)
     scale = 1.0 / np.sqrt(np.maximum(np.diag(information), 1e-300))
     values, vectors = np.linalg.eigh(information * scale[:, None] * scale)
-    condition = float(values[-1] / max(values[0], 1e-300))
+    condition = float(values[-1]) / max(float(values[0]), _SMALLEST_EIGENVALUE)
     share = np.abs(vectors[:, 0])
     weak = [name for name, part in zip(names, share, strict=True) if part > _NAMED_SHARE]
     bound = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -14,9 +15,10 @@ from isoloss.errors import FitError
 from isoloss.fitting.growth import ErrorGrowth
 from isoloss.fitting.identifiability import Identifiability
 from isoloss.fitting.objectives import Objective
-from isoloss.fitting.solver import Status
+from isoloss.fitting.problem import Status
 from isoloss.laws import Law, Surface
 from isoloss.notes import Note, Severity
+from isoloss.plotting import Plottable
 
 # Share of replicates that may fail to converge before the intervals are in doubt.
 _TOLERATED_FAILURES = 0.02
@@ -54,7 +56,7 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(Plottable):
     """A law fitted to a table of runs.
 
     Attributes:
@@ -147,7 +149,9 @@ class Fit:
         tail = (1 - level) / 2
         result = {}
         for name, values in self.surface.parameter_replicates().items():
-            low, high = np.quantile(values, [tail, 1 - tail])
+            # Coefficients may be infinite where the data do not bound them.
+            with np.errstate(invalid="ignore"):
+                low, high = np.quantile(values, [tail, 1 - tail])
             result[name] = (float(low), float(high))
         return result
 
@@ -179,6 +183,16 @@ class Fit:
                     _WARNING,
                 )
             )
+        unbounded = [name for name, value in self.parameters.items() if not math.isfinite(value)]
+        if unbounded:
+            notes.append(
+                Note(
+                    "coefficients-not-finite",
+                    f"the data do not bound {', '.join(unbounded)}: the coefficient is not a "
+                    "finite number, predictions are not affected",
+                    _WARNING,
+                )
+            )
         if self.identifiability.weak:
             names = ", ".join(self.identifiability.weak)
             notes.append(
@@ -207,8 +221,9 @@ class Fit:
     def residual_table(self, name: str) -> list[dict[str, float]]:
         """Mean and root-mean-square relative residual at each value of an input."""
         column = self.rows.inputs[[entry.name for entry in self.law.inputs].index(name)]
+        column = np.where(self.rows.weights > 0, column, np.nan)
         table = []
-        for value in np.unique(column):
+        for value in np.unique(column[np.isfinite(column)]):
             own = np.expm1(self.log_residuals[column == value])
             table.append(
                 {
@@ -221,8 +236,11 @@ class Fit:
         return table
 
     def to_json(self) -> dict[str, Any]:
-        """What the fit says, without what is needed to predict from it; see `saving` for that."""
-        return {
+        """What the fit says, without what is needed to predict from it; see `saving` for that.
+
+        A number that is not finite, such as a coefficient that the data do not bound, is None.
+        """
+        report = {
             "law": self.law.name,
             "parameters": self.parameters,
             "objective": {"name": self.objective.name, "value": self.objective_value},
@@ -253,6 +271,16 @@ class Fit:
                 "version": version("isoloss"),
             },
         }
+        return {key: _finite(value) for key, value in report.items()}
+
+
+def _finite(value: Any) -> Any:
+    """A JSON value with None in place of numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 _WARNING = Severity.WARNING

@@ -15,9 +15,9 @@ from isoloss.errors import InputError
 from isoloss.files import write_whole
 from isoloss.fitting.growth import ErrorGrowth
 from isoloss.fitting.identifiability import Identifiability
-from isoloss.fitting.objectives import find_objective
+from isoloss.fitting.objectives import OBJECTIVES, Objective, find_objective
+from isoloss.fitting.problem import Status
 from isoloss.fitting.result import Fit, FittedRows, Search
-from isoloss.fitting.solver import Status
 from isoloss.laws import CATALOGUE, Centre, Law, Surface, find_law, law_from_definition, working_law
 from isoloss.laws.user import definition_of
 from isoloss.notes import Note, Severity
@@ -43,7 +43,7 @@ def fit_to_document(fit: Fit) -> dict[str, Any]:
                 "loss": fit.rows.loss.tolist(),
                 "weights": fit.rows.weights.tolist(),
             },
-            "objective": _objective_text(fit),
+            "objective": _objective_text(fit.objective),
             "growth": vars(growth) if growth else None,
             "notes": [note.to_json() for note in fit.notes],
         },
@@ -66,77 +66,101 @@ def load_fit(path: str | Path) -> Fit:
         document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError("cannot read the fit", where=where, found=error.strerror or "") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(
             "not a fit", where=where, expected="a JSON file written by isoloss fit -o"
         ) from None
     try:
-        return _restore(document, where)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return _restore(document)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, InputError) as error:
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__} "
         raise InputError(
             "not a fit, or a damaged one",
             where=where,
-            found=f"{type(error).__name__} {error}",
+            found=f"{kind}{error}",
             expected="a JSON file written by isoloss fit -o",
         ) from None
 
 
-def _objective_text(fit: Fit) -> str:
-    robust = fit.objective.name in ("huber", "soft-l1")
-    return f"{fit.objective.name}:{fit.objective.scale!r}" if robust else fit.objective.name
+def _objective_text(objective: Objective) -> str:
+    if OBJECTIVES.get(objective.name) == objective or ":" in objective.name:
+        return objective.name
+    return f"{objective.name}:{objective.scale!r}"
 
 
-def _law(stored: Any, where: str) -> Law:
-    return find_law(stored) if isinstance(stored, str) else law_from_definition(stored, where=where)
+def _law(stored: Any) -> Law:
+    return find_law(stored) if isinstance(stored, str) else law_from_definition(stored)
 
 
-def _restore(document: Mapping[str, Any], where: str) -> Fit:
+def _restore(document: Mapping[str, Any]) -> Fit:
     state = document["state"]
     if state["format"] != _FORMAT:
         raise InputError(
-            "the fit was written by another version",
-            where=where,
+            "written by another version",
             found=f"format {state['format']}",
             expected=f"format {_FORMAT}: fit again",
         )
-    law = _law(state["law"], where)
+    law = _law(state["law"])
     rows = FittedRows(
-        tuple(_finite(column) for column in state["rows"]["inputs"]),
-        _finite(state["rows"]["loss"]),
-        _finite(state["rows"]["weights"]),
+        tuple(_positive(column) for column in state["rows"]["inputs"]),
+        _positive(state["rows"]["loss"]),
+        _numbers(state["rows"]["weights"]),
     )
-    working = _finite(state["working"])
+    lengths = {column.shape for column in (*rows.inputs, rows.loss, rows.weights)}
+    if len(lengths) != 1 or rows.loss.ndim != 1 or not np.any(rows.weights > 0):
+        raise ValueError("rows that do not match")
+    working = _numbers(state["working"])
     count = len(working_law(law).parameters)
-    if working.shape != (count,) or len(rows.inputs) != len(law.inputs):
+    middle = _positive([*state["centre"]["inputs"], state["centre"]["loss"]])
+    if working.shape != (count,) or not len(rows.inputs) == middle.size - 1 == len(law.inputs):
         raise ValueError("wrong number of parameters or inputs")
-    replicates = _finite(state["replicates"]).reshape(-1, count).T
-    centre = Centre(tuple(map(float, state["centre"]["inputs"])), float(state["centre"]["loss"]))
-    known, provenance = document["identifiability"], document["provenance"]
+    replicates = _numbers(state["replicates"]).reshape(-1, count).T
+    centre = Centre(tuple(middle[:-1].tolist()), float(middle[-1]))
+    known, provenance, growth = document["identifiability"], document["provenance"], state["growth"]
+    value = document["objective"]["value"]
     return Fit(
         surface=Surface(law, centre, working, replicates),
         rows=rows,
         objective=find_objective(state["objective"]),
-        objective_value=float(document["objective"]["value"]),
+        objective_value=math.inf if value is None else float(value),
         status=Status(document["status"]),
         method=str(document["method"]),
-        search=Search(**document["search"]),
+        search=Search(**{name: int(count) for name, count in document["search"].items()}),
         identifiability=Identifiability(
-            float(known["condition"]), tuple(known["weak"]), tuple(known["at_bound"])
+            float(known["condition"]), _names(known["weak"]), _names(known["at_bound"])
         ),
         n_bootstrap=int(document["bootstrap"]["replicates"]),
         source=str(provenance["source"]),
         fingerprint=str(provenance["fingerprint"]),
         seed=int(provenance["seed"]),
         notes=tuple(
-            Note(note["code"], note["message"], Severity(note["severity"]), note["details"])
+            Note(
+                str(note["code"]),
+                str(note["message"]),
+                Severity(note["severity"]),
+                dict(note["details"]),
+            )
             for note in state["notes"]
         ),
-        growth=ErrorGrowth(**state["growth"]) if state["growth"] else None,
+        growth=growth and ErrorGrowth(float(growth["per_reach"]), int(growth["n_points"])),
     )
 
 
-def _finite(values: Any) -> Array:
+def _names(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError("not a list of names")
+    return tuple(map(str, values))
+
+
+def _numbers(values: Any) -> Array:
     array = np.asarray(values, dtype=np.float64)
-    if array.size and not math.isfinite(float(np.sum(array))):
+    if not np.all(np.isfinite(array)):
         raise ValueError("a stored number is not finite")
+    return array
+
+
+def _positive(values: Any) -> Array:
+    array = _numbers(values)
+    if not np.all(array > 0):
+        raise ValueError("a stored number is not positive")
     return array

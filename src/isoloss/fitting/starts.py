@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from isoloss.arrays import Array
-from isoloss.fitting.solver import Problem
+from isoloss.fitting.problem import Problem
 
 # Relative size of the ridge that keeps the projection solvable when two terms coincide.
 _RIDGE = 1e-10
@@ -34,7 +34,7 @@ def random_starts(problem: Problem, count: int, seed: int) -> Array:
             starts[row] = low * (high / low) ** uniform[row]
         else:
             starts[row] = low + (high - low) * uniform[row]
-    linear = [row for row, entry in enumerate(parameters) if entry.name in problem.law.law.linear]
+    linear = [row for row, entry in enumerate(parameters) if entry.name in problem.law.linear]
     return _project(problem, starts, linear) if linear else starts
 
 

@@ -8,6 +8,7 @@ one that hardly depend on each other, and the units of N, D and the loss drop ou
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from isoloss.errors import InputError
 from isoloss.laws.compilation import Derivatives, Evaluator
 from isoloss.laws.formula import parse_formula
 from isoloss.laws.law import Law, Parameter, parameter_symbol
+
+# A product of sums has exponentially many terms when multiplied out; laws have a few.
+_MAX_TERMS = 64
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class WorkingLaw:
 
     law: Law
     parameters: tuple[Parameter, ...]
+    linear: tuple[str, ...]
     evaluator: Evaluator
     _to_published: Evaluator
     _to_working: Evaluator
@@ -132,6 +137,7 @@ def working_law(law: Law) -> WorkingLaw:
     return WorkingLaw(
         law,
         parameters,
+        law.coordinates.linear if law.coordinates else law.linear,
         Evaluator(expression, symbols, tuple(log_inputs.values()), fixed),
         Evaluator(sympy.Tuple(*published), symbols, (), fixed),
         Evaluator(sympy.Tuple(*working), published_symbols, (), fixed),
@@ -140,6 +146,9 @@ def working_law(law: Law) -> WorkingLaw:
 
 def _simplest(expression: Any) -> Any:
     """The form with fewer operations: as written, or multiplied out with powers collected."""
+    factors = sympy.Mul.make_args(expression)
+    if math.prod(len(sympy.Add.make_args(factor)) for factor in factors) > _MAX_TERMS:
+        return expression
     collected = sympy.powsimp(sympy.expand_mul(expression, deep=False))
     return min(expression, collected, key=sympy.count_ops)
 
@@ -197,11 +206,24 @@ def _scaled(
 def _unit(law: Law, parameter: Parameter, constants: Mapping[str, Any]) -> Any:
     """Natural size of a parameter at the centre: declared, or from the term it multiplies."""
     centre = {law.symbols[entry.name]: constants[f"{entry.name}0"] for entry in law.inputs}
+    # Bounds hold in working coordinates too, where 0 and infinity alone do not change.
+    scalable = {parameter.lower, parameter.upper} <= {-math.inf, 0.0, math.inf}
     if parameter.unit:
         names = {**law.symbols, "loss": constants["loss0"]}
         where = f"unit of {parameter.name} in law {law.name}"
-        return parse_formula(parameter.unit, names, where=where).subs(centre)
-    if parameter.name in law.linear:
-        term = sympy.diff(law.expression, law.symbols[parameter.name])
-        return constants["loss0"] / term.subs(centre)
+        unit = parse_formula(parameter.unit, names, where=where).subs(centre)
+        if not unit.is_positive:
+            raise InputError("not a positive unit", where=where, found=parameter.unit)
+        if not scalable:
+            raise InputError(
+                "bounds of a parameter with a unit",
+                where=where,
+                found=f"lower {parameter.lower:g}, upper {parameter.upper:g}",
+                expected="0 or none: it is fitted relative to its unit",
+            )
+        return unit
+    if scalable and parameter.name in law.linear:
+        term = sympy.diff(law.expression, law.symbols[parameter.name]).subs(centre)
+        if term.is_positive or term.is_negative:
+            return constants["loss0"] / (term if term.is_positive else -term)
     return sympy.Integer(1)

@@ -21,8 +21,14 @@ from isoloss.errors import InputError
 MAX_CHARACTERS = 2000
 # Python's own parser and the visitor below recurse once a level; real laws stay under 20.
 MAX_DEPTH = 60
-# Beyond this a power of two numbers has no floating-point value.
-_MAX_LOG_NUMBER = 700.0
+# Numbers stay well inside floating point, and exponents where SymPy, which works out powers of
+# whole numbers digit by digit, has little to do.
+_MAX_NUMBER = 1e300
+_MAX_LOG_NUMBER = math.log(_MAX_NUMBER)
+_MAX_EXPONENT = 100
+_MAX_DENOMINATOR = 1000
+# Characters of a refused part that a message shows.
+_EXCERPT = 60
 
 # Below this the closed form of exprel loses digits to cancellation, above it the series needs
 # more than the terms kept here.
@@ -54,6 +60,14 @@ class _Exprel(sympy.Function):  # type: ignore[misc]
 
     nargs = 1
     order: int
+
+    @classmethod
+    def eval(cls, argument: Any) -> Any:
+        return sympy.Rational(1, cls.order + 1) if argument == 0 else None
+
+    def _eval_evalf(self, precision: int) -> Any:
+        k = self.order
+        return (sympy.hyper((k + 1,), (k + 2,), self.args[0]) / (k + 1))._eval_evalf(precision)
 
     def fdiff(self, argindex: int = 1) -> Any:
         return EXPREL[self.order + 1](self.args[0])
@@ -147,10 +161,10 @@ class _Builder:
             case ast.Constant(value=bool()):
                 pass
             case ast.Constant(value=int() as number):
-                return self._number(sympy.Integer(number))
+                return self._checked(sympy.Integer(number), node)
             case ast.Constant(value=float() as number):
                 # 17 digits: fewer would print back as a different double.
-                return self._number(sympy.Float(repr(number), 17))
+                return self._checked(sympy.Float(repr(number), 17), node)
             case ast.Name(id=name):
                 if name not in self.symbols:
                     raise self._refuse(
@@ -161,59 +175,108 @@ class _Builder:
                 return -self.build(operand)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.build(operand)
-            case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
-                return self._power(base, exponent)
+            case ast.BinOp(op=ast.Pow()):
+                return self._power(node)
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
                 first, second = self.build(left), self.build(right)
                 if isinstance(operator, ast.Div) and second == 0:
-                    raise self._refuse("division by zero", ast.unparse(node), "")
-                return self._number(_OPERATORS[type(operator)](first, second))
+                    raise self._refuse("division by zero", _excerpt(node))
+                return self._checked(_OPERATORS[type(operator)](first, second), node)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-                return self._call(name, arguments)
+                return self._call(name, arguments, node)
             case _:
                 pass
         raise self._refuse(
             "not allowed in a formula",
-            ast.unparse(node)[:60],
+            _excerpt(node),
             "numbers, names, + - * / ** and " + ", ".join(FUNCTIONS),
         )
 
-    def _power(self, base: ast.expr, exponent: ast.expr) -> Any:
-        inner = exponent
+    def _power(self, node: ast.BinOp) -> Any:
+        inner = node.right
         while isinstance(inner, ast.UnaryOp):
             inner = inner.operand
         if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Pow):
             raise self._refuse(
-                "a tower of powers", ast.unparse(exponent)[:60], "an exponent that is no power"
+                "a tower of powers", _excerpt(node.right), "an exponent that is no power"
             )
-        low, high = self.build(base), self.build(exponent)
-        if low.is_number and high.is_number:
-            size = abs(float(high)) * abs(math.log(abs(float(low)))) if low != 0 else 0.0
-            if not size <= _MAX_LOG_NUMBER:
-                raise self._refuse("number too large", ast.unparse(base)[:30] + "**...", "")
-            if float(low) < 0 or (low == 0 and float(high) < 0):
-                raise self._refuse("no real number", f"{low}**{high}", "a positive base")
-        return low**high
+        base, exponent = self.build(node.left), self.build(node.right)
+        if base == 0 and not (exponent.is_number and float(exponent) >= 0):
+            raise self._refuse("no real number", _excerpt(node), "a positive base")
+        self._check_exponent(exponent, node)
+        if exponent.is_Rational and exponent.q > _MAX_DENOMINATOR:
+            exponent = sympy.Float(float(exponent), 17)
+        if (
+            exponent.is_number
+            and base != 0
+            and abs(float(exponent) * math.log(_size_of_factor(base))) > _MAX_LOG_NUMBER
+        ):
+            raise self._too_large(node)
+        return self._checked(base**exponent, node)
 
-    def _call(self, name: str, arguments: list[ast.expr]) -> Any:
+    def _call(self, name: str, arguments: list[ast.expr], node: ast.Call) -> Any:
         if name not in FUNCTIONS:
             raise self._refuse("unknown function", name, "one of " + ", ".join(FUNCTIONS))
         count, function = FUNCTIONS[name]
         if len(arguments) != count:
             raise self._refuse(
-                f"{name} takes {count} argument{'s' * (count > 1)}", str(len(arguments)), ""
+                f"{name} takes {count} argument{'s' * (count > 1)}", str(len(arguments))
             )
         values = [self.build(argument) for argument in arguments]
-        if name == "exp" and values[0].is_number and float(values[0]) > _MAX_LOG_NUMBER:
-            raise self._refuse("number too large", f"exp({values[0]})", "")
-        if name != "exp" and values[0].is_number and float(values[0]) <= 0:
-            raise self._refuse("no real number", f"{name}({values[0]})", "a positive argument")
-        return function(*values)
+        if name == "exp":
+            self._check_exponential(values[0], node)
+        elif values[0].is_number and not float(values[0]) > 0:
+            raise self._refuse("no real number", _excerpt(node), "a positive argument")
+        if name == "boxcox":
+            self._check_exponent(values[1], node)
+            self._check_exponential(values[1] * sympy.log(values[0]), node)
+        return self._checked(function(*values), node)
 
-    def _number(self, value: Any) -> Any:
-        if value.is_number and not abs(value) < sympy.Float("1e300"):
-            raise self._refuse("number too large", str(value)[:30] + "...", "")
+    def _check_exponent(self, exponent: Any, node: ast.expr) -> None:
+        if max(map(_size_of_factor, sympy.Add.make_args(exponent))) > _MAX_EXPONENT:
+            raise self._too_large(node, f"an exponent up to {_MAX_EXPONENT}")
+
+    def _check_exponential(self, argument: Any, node: ast.Call) -> None:
+        """Refuse exp(argument) that SymPy would turn into a huge number, as exp(9**9*log(2))."""
+        for term in sympy.Add.make_args(argument):
+            if term.is_number and abs(float(term)) > _MAX_LOG_NUMBER:
+                raise self._too_large(node)
+            if term.has(sympy.log):
+                self._check_exponent(term, node)
+
+    def _checked(self, value: Any, node: ast.expr) -> Any:
+        """The value, if it is real and all numbers and exponents in it are of a sane size."""
+        # SymPy can tell more about signs, but factors polynomials for minutes to do so.
+        powers = value.atoms(sympy.Pow)
+        roots = any(
+            power.base.is_number and float(power.base) < 0 and not power.exp.is_Integer
+            for power in powers
+        )
+        if roots or value.has(sympy.I, sympy.nan, sympy.zoo):
+            raise self._refuse("no real number", _excerpt(node), "a positive argument or base")
+        if value.is_Float and float(value) == 0:
+            return sympy.Integer(0)
+        if value == 0:
+            return value
+        if not 1 / _MAX_NUMBER < _size_of_factor(value) < _MAX_NUMBER:
+            raise self._too_large(node)
+        for power in powers:
+            self._check_exponent(power.exp, node)
         return value
 
-    def _refuse(self, what: str, found: str, expected: str) -> InputError:
+    def _too_large(self, node: ast.expr, expected: str = "") -> InputError:
+        return self._refuse("number too large or too small", _excerpt(node), expected)
+
+    def _refuse(self, what: str, found: str, expected: str = "") -> InputError:
         return InputError(what, where=self.where, found=found, expected=expected)
+
+
+def _size_of_factor(value: Any) -> float:
+    """Magnitude of a number, or of the number that multiplies an expression."""
+    number = value if value.is_number else value.as_coeff_Mul()[0]
+    return abs(float(number))
+
+
+def _excerpt(node: ast.AST) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "..."

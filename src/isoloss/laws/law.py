@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,12 +114,14 @@ class Coordinates:
         formula: the law over working parameters, inputs and constants.
         published: formula of each published parameter over working parameters and constants.
         working: formula of each working parameter over published parameters and constants.
+        linear: working parameters in which the law is linear once the others are fixed.
     """
 
     parameters: tuple[Parameter, ...]
     formula: str
     published: Mapping[str, str]
     working: Mapping[str, str]
+    linear: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,8 @@ class Law:
         parameters: the published parameters.
         source: paper and equation.
         inputs: the columns the law reads.
-        linear: parameters in which the law is linear once the others are fixed.
+        linear: parameters in which the law is linear once the others are fixed; of no use beside
+            `coordinates`, which have their own.
         coordinates: where fits happen, unless the scaling by `Parameter.unit` is enough.
         optimum: formula of the compute-optimal N over the parameters and `flops`, for
             C = 6 N D, where one is known in closed form.
@@ -182,6 +185,20 @@ class Law:
             tuple(self.symbols[entry.name] for entry in self.inputs),
         )
 
+    def require_parameters(self, given: Iterable[str]) -> None:
+        """Check that the names given are those of the published parameters.
+
+        Raises:
+            InputError: a parameter is missing or unknown.
+        """
+        if set(given) != set(self.parameter_names):
+            raise InputError(
+                "wrong parameters",
+                where=f"law {self.name}",
+                found=", ".join(sorted(given)) or "none",
+                expected=", ".join(self.parameter_names),
+            )
+
     def predict(self, parameters: Mapping[str, npt.ArrayLike], **inputs: npt.ArrayLike) -> Array:
         """Loss at the given inputs under published parameters.
 
@@ -192,18 +209,15 @@ class Law:
         Raises:
             InputError: a parameter or input is missing or unknown.
         """
+        self.require_parameters(parameters)
         wanted = [entry.name for entry in self.inputs]
-        for kind, given, names in (
-            ("parameter", parameters, self.parameter_names),
-            ("input", inputs, tuple(wanted)),
-        ):
-            if set(given) != set(names):
-                raise InputError(
-                    f"wrong {kind}s",
-                    where=f"law {self.name}",
-                    found=", ".join(sorted(given)) or "none",
-                    expected=", ".join(names),
-                )
+        if set(inputs) != set(wanted):
+            raise InputError(
+                "wrong inputs",
+                where=f"law {self.name}",
+                found=", ".join(sorted(inputs)) or "none",
+                expected=", ".join(wanted),
+            )
         arrays = [np.asarray(inputs[name], dtype=np.float64) for name in wanted]
         values = [np.asarray(parameters[name], dtype=np.float64) for name in self.parameter_names]
         with np.errstate(all="ignore"):

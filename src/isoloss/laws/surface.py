@@ -47,12 +47,16 @@ class Surface:
         Raises:
             InputError: a parameter is missing, unknown or outside the law's domain.
         """
+        law.require_parameters(parameters)
         if centre is None:
             typical = {entry.name: _TYPICAL_INPUT for entry in law.inputs}
             centre = Centre(tuple(typical.values()), float(law.predict(parameters, **typical)))
         values = np.array([parameters[name] for name in law.parameter_names], dtype=np.float64)
         working = working_law(law).to_working(values, centre)
-        if not np.all(np.isfinite(working)):
+        inside = all(
+            entry.lower <= parameters[entry.name] <= entry.upper for entry in law.parameters
+        )
+        if not (inside and np.all(np.isfinite(working))):
             raise InputError(
                 "the parameters are outside the law's domain",
                 where=f"law {law.name}",

@@ -17,19 +17,31 @@ and `inputs` (default params and tokens).
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from isoloss.errors import InputError
+from isoloss.laws.catalogue import CATALOGUE
 from isoloss.laws.coordinates import working_law
+from isoloss.laws.formula import FUNCTIONS
 from isoloss.laws.law import PARAMS, TOKENS, Input, Law, Parameter
 
 _TEXT = ("name", "formula", "title", "source", "optimum", "params")
 _KEYS = {*_TEXT, "parameters", "linear", "inputs"}
 _PARAMETER_KEYS = {"lower", "upper", "start", "unit"}
 _KNOWN_INPUTS = {entry.name: entry for entry in (PARAMS, TOKENS)}
+_COUNTS = ("total", "nonembedding")
+# Names that formulas, or the functions made from them in Python and JavaScript, use themselves.
+_WORDS = """
+loss loss0 flops law exprel Math NaN Infinity undefined arguments eval
+case catch const debugger default delete do enum export extends false function implements instanceof
+interface let new null package private protected public static super switch this throw true typeof
+var void
+"""
+_RESERVED = frozenset([*_WORDS.split(), *FUNCTIONS])
 
 
 def read_law(path: str | Path) -> Law:
@@ -47,7 +59,12 @@ def read_law(path: str | Path) -> Law:
         definition = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError("not a TOML file", where=where, found=str(error)) from None
-    return law_from_definition(definition, where=where)
+    law = law_from_definition(definition, where=where)
+    if law.name in CATALOGUE:
+        raise InputError(
+            "a law of the catalogue has this name", where=where, found=law.name, expected="another"
+        )
+    return law
 
 
 def law_from_definition(definition: Mapping[str, Any], *, where: str = "law") -> Law:
@@ -63,6 +80,15 @@ def law_from_definition(definition: Mapping[str, Any], *, where: str = "law") ->
     for key in _TEXT:
         if not isinstance(definition.get(key, ""), str):
             raise InputError(f"{key} is not a text", where=where, found=repr(definition[key]))
+    if not definition["name"].strip():
+        raise InputError("the law's name is empty", where=where)
+    if definition.get("params", "total") not in _COUNTS:
+        raise InputError(
+            "unknown count of params",
+            where=where,
+            found=repr(definition["params"]),
+            expected="one of " + ", ".join(_COUNTS),
+        )
     tables = definition["parameters"]
     if not isinstance(tables, Mapping) or not tables:
         raise InputError(
@@ -87,7 +113,16 @@ def law_from_definition(definition: Mapping[str, Any], *, where: str = "law") ->
 
 
 def definition_of(law: Law) -> dict[str, Any]:
-    """The definition of a law without coordinates of its own, as `law_from_definition` reads it."""
+    """The definition of a law, as `law_from_definition` reads it.
+
+    Raises:
+        InputError: the law has coordinates of its own, for which a definition has no place.
+    """
+    if law.coordinates is not None:
+        raise InputError(
+            "a law with coordinates of its own cannot be written as a definition",
+            where=f"law {law.name}",
+        )
     parameters = {}
     for entry in law.parameters:
         table: dict[str, Any] = {"start": list(entry.start), "unit": entry.unit}
@@ -141,9 +176,12 @@ def _parameter(name: str, table: Any, where: str) -> Parameter:
     if not isinstance(pair, list | tuple) or len(pair) != 2:
         raise InputError("start is no range", where=place, found=repr(pair), expected="[low, high]")
     low, high = (_number(value, "start", place) for value in pair)
-    if not lower <= low <= high <= upper:
+    if not (lower <= low <= high <= upper and math.isfinite(high - low)):
         raise InputError(
-            "start is not inside the bounds", where=place, found=f"[{low:g}, {high:g}]"
+            "start is no finite range inside the bounds",
+            where=place,
+            found=f"[{low:g}, {high:g}]",
+            expected="start = [low, high]",
         )
     unit = table.get("unit", "")
     if not isinstance(unit, str):
@@ -153,7 +191,9 @@ def _parameter(name: str, table: Any, where: str) -> Parameter:
 
 def _default_start(lower: float, upper: float) -> tuple[float, float]:
     low, high = max(lower, -1.0 if lower < 0 else 0.05), min(upper, 1.0)
-    return (low, high) if low <= high else (lower, lower)
+    if low <= high:
+        return low, high
+    return (lower, lower) if math.isfinite(lower) else (upper, upper)
 
 
 def _number(value: Any, key: str, where: str) -> float:
@@ -163,12 +203,18 @@ def _number(value: Any, key: str, where: str) -> float:
 
 
 def _check_formula(law: Law, where: str) -> None:
+    if not law.inputs:
+        raise InputError("the law has no inputs", where=where, expected='inputs = ["params", ...]')
     names = [*law.parameter_names, *(entry.name for entry in law.inputs)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(
             "a name is both a parameter and an input", where=where, found=", ".join(repeated)
         )
+    reserved = _RESERVED.union(*({f"{entry.name}0", f"log_{entry.name}"} for entry in law.inputs))
+    taken = sorted(reserved.intersection(names))
+    if taken:
+        raise InputError("a reserved name", where=where, found=", ".join(taken), expected="another")
     unused = [name for name in names if law.symbols[name] not in law.expression.free_symbols]
     if unused:
         raise InputError("the formula does not use", where=where, found=", ".join(unused))
@@ -181,3 +227,5 @@ def _check_formula(law: Law, where: str) -> None:
         if slope.free_symbols & others:
             raise InputError("the formula is not linear in", where=where, found=name)
     working_law(law)
+    # Parsed when first used; a mistake in it should come to light now.
+    law.optimal_params(dict.fromkeys(law.parameter_names, 1.0), 1e20)

@@ -1,0 +1,106 @@
+"""The objective around a point: value, gradient, exact Hessian, scale of each parameter.
+
+Arrays are problems x rows inside, so that products of derivatives over the rows are one matrix
+product a problem.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isoloss.arrays import Array, Indices, Mask
+from isoloss.fitting.problem import Problem
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """The objective to second order at each problem's parameters.
+
+    Attributes:
+        value: the objective, infinite where the law has no value, shape (problems,).
+        gradient: shape (parameters, problems).
+        hessian: shape (parameters, parameters, problems), the law's own curvature included.
+        diagonal: diagonal of the reweighted Gauss-Newton matrix, shape (parameters, problems).
+    """
+
+    value: Array
+    gradient: Array
+    hessian: Array
+    diagonal: Array
+
+    def take(self, problems: Indices | Mask) -> LocalModel:
+        """The model of some of the problems."""
+        return LocalModel(
+            self.value[problems],
+            self.gradient[:, problems],
+            self.hessian[:, :, problems],
+            self.diagonal[:, problems],
+        )
+
+    def where(self, mask: Mask, other: LocalModel) -> LocalModel:
+        """This model where the mask holds, the other one elsewhere."""
+        return LocalModel(
+            np.where(mask, self.value, other.value),
+            np.where(mask, self.gradient, other.gradient),
+            np.where(mask, self.hessian, other.hessian),
+            np.where(mask, self.diagonal, other.diagonal),
+        )
+
+
+def local_model(problem: Problem, working: Array, weights: Array, measured: Array) -> LocalModel:
+    """Expand the objective at given parameters.
+
+    Args:
+        problem: law, inputs and objective.
+        working: working parameters, shape (parameters, problems).
+        weights: weight of each row in each problem, shape (problems, rows).
+        measured: loss of each row, shape (problems, rows) or (1, rows).
+    """
+    columns = [column[None, :] for column in problem.log_inputs]
+    law = problem.law.derivatives(working[:, :, None], columns, problem.centre)
+    count, problems = working.shape
+    predicted = np.broadcast_to(law.value, weights.shape)
+    objective = problem.objective
+    penalty = objective.penalty(objective.residual(predicted, measured), objective.scale)
+    value = np.einsum("bn,bn->b", weights, penalty.value)
+    if objective.logarithmic:
+        inverse = 1.0 / predicted
+        by_value = weights * penalty.slope * inverse
+        inverse *= inverse
+        inverse *= weights
+        by_square = (penalty.curvature - penalty.slope) * inverse
+        reweighted = penalty.weight * inverse
+    else:
+        by_value = weights * penalty.slope
+        by_square = weights * penalty.curvature
+        reweighted = weights * penalty.weight
+    first = np.empty((problems, count, weights.shape[1]))
+    for k in range(count):
+        first[:, k] = law.first[k]
+    gradient = np.matmul(first, by_value[:, :, None])[:, :, 0].T
+    scaled = first * by_square[:, None, :]
+    hessian = np.matmul(scaled, first.transpose(0, 2, 1)).transpose(1, 2, 0)
+    hessian = np.ascontiguousarray(hessian)
+    np.square(first, out=first)
+    diagonal = np.matmul(first, reweighted[:, :, None])[:, :, 0].T
+    for (j, k), second in law.second.items():
+        entry = _over_rows(by_value, second)
+        hessian[j, k] += entry
+        if j != k:
+            hessian[k, j] += entry
+    return LocalModel(
+        np.where(np.isfinite(value), value, np.inf), gradient.copy(), hessian, diagonal.copy()
+    )
+
+
+def _over_rows(weighted: Array, factor: Array) -> Array:
+    """Sum over rows of weighted * factor, where the factor may not depend on rows or problems."""
+    shape = np.shape(factor)
+    if len(shape) < 2 or shape[1] == 1:
+        total: Array = weighted.sum(axis=1) * np.reshape(factor, -1)
+        return total
+    if shape[0] == 1:
+        return np.asarray(weighted @ factor[0])
+    return np.asarray(np.einsum("bn,bn->b", weighted, factor))

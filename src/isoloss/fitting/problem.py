@@ -1,0 +1,92 @@
+"""What the solver is given and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from isoloss.arrays import Array, Indices, Mask
+from isoloss.fitting.objectives import Objective
+from isoloss.laws.coordinates import Centre, WorkingLaw
+
+
+class Status(Enum):
+    """How a fit ended; the value says what it means and what to do."""
+
+    CONVERGED = "converged"
+    ITERATION_LIMIT = "stopped at the iteration limit: try more starts or another objective"
+    STALLED = (
+        "stuck away from an optimum: the data probably do not determine the law; "
+        "try a law with fewer parameters"
+    )
+    INVALID_START = "the law has no value at the starting point: start elsewhere"
+
+
+STATUSES = tuple(Status)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One law, one table, one objective; rows come as logs relative to the centre.
+
+    Attributes:
+        law: the law in its working coordinates.
+        log_inputs: one array of rows an input.
+        measured: the loss of each row.
+        centre: what the logs are relative to.
+        objective: what is minimised.
+    """
+
+    law: WorkingLaw
+    log_inputs: tuple[Array, ...]
+    measured: Array
+    centre: Centre
+    objective: Objective
+
+    @property
+    def lower(self) -> Array:
+        """Lower bounds of the working parameters."""
+        return np.array([parameter.lower for parameter in self.law.parameters])
+
+    @property
+    def upper(self) -> Array:
+        """Upper bounds of the working parameters."""
+        return np.array([parameter.upper for parameter in self.law.parameters])
+
+    def predict(self, working: Array) -> Array:
+        """Predictions for each row and problem, working parameters (parameters, problems)."""
+        columns = [column[:, None] for column in self.log_inputs]
+        value = self.law.evaluator.value(
+            list(working[:, None, :]), columns, self.law.constants(self.centre)
+        )
+        return np.broadcast_to(value, (self.measured.size, working.shape[1]))
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where each problem of a batch ended.
+
+    Attributes:
+        working: working parameters, shape (parameters, problems).
+        value: the objective, a sum over rows, shape (problems,).
+        promise: decrease that another Newton step promises, as a share of the objective.
+        iterations: steps taken.
+        code: index into `STATUSES`, see `status`.
+    """
+
+    working: Array
+    value: Array
+    promise: Array
+    iterations: Indices
+    code: Indices
+
+    @property
+    def converged(self) -> Mask:
+        """Which problems reached an optimum."""
+        return np.asarray(self.code == STATUSES.index(Status.CONVERGED))
+
+    def status(self, problem: int) -> Status:
+        """How one problem ended."""
+        return STATUSES[int(self.code[problem])]
