@@ -1,0 +1,60 @@
+"""Runs the examples of README.md and docs: Python blocks, and `$ isoloss ...` in console blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sybil import Example, Sybil
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+
+PROMPT = "$ isoloss "
+
+
+def run_console(example: Example) -> str | None:
+    """Run each `$ isoloss ...` line of a block; the shown output is for readers."""
+    from isoloss.cli import main
+
+    for line in example.parsed.replace("\\\n", " ").splitlines():
+        if not line.startswith(PROMPT):
+            continue
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+            try:
+                main(shlex.split(line.removeprefix(PROMPT)))
+            except SystemExit as ending:
+                status = ending.code
+        if status != 0:
+            return f"{line} ended with {status}: {shown.getvalue()}"
+    return None
+
+
+def enter(namespace: dict[str, Any]) -> None:
+    """Each page runs in a folder of its own, beside a table named runs.csv."""
+    import isoloss
+
+    namespace["_start"], namespace["_folder"] = Path.cwd(), tempfile.TemporaryDirectory()
+    os.chdir(namespace["_folder"].name)
+    isoloss.demo_runs("adamw").frame.write_csv("runs.csv")
+
+
+def leave(namespace: dict[str, Any]) -> None:
+    """Back to where the tests started."""
+    os.chdir(namespace["_start"])
+    namespace["_folder"].cleanup()
+
+
+pytest_collect_file = Sybil(
+    parsers=[
+        PythonCodeBlockParser(),
+        CodeBlockParser(language="console", evaluator=run_console),
+    ],
+    patterns=["README.md", "docs/*.md"],
+    setup=enter,
+    teardown=leave,
+).pytest()

@@ -1,0 +1,96 @@
+"""The verbs of the command line as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy.typing as npt
+
+from isoloss.fitting import DEFAULT_STARTS, Fit, Objective, load_fit, save_fit
+from isoloss.fitting import fit as fit_law
+from isoloss.forecasting import (
+    Backtest,
+    Forecast,
+    Prediction,
+    backtest,
+    calibrate,
+    forecast,
+    predict,
+)
+from isoloss.laws import CATALOGUE, Law, Surface, find_law, read_law
+from isoloss.planning import Allocation, allocate, optimal_path
+from isoloss.runs import Runs, check_runs, demo_runs, read_runs
+
+__all__ = [
+    "CATALOGUE",
+    "Allocation",
+    "Backtest",
+    "Fit",
+    "Forecast",
+    "Law",
+    "Prediction",
+    "Runs",
+    "Surface",
+    "allocate",
+    "backtest",
+    "check_runs",
+    "demo_runs",
+    "find_law",
+    "fit",
+    "forecast",
+    "load_fit",
+    "optimal_path",
+    "predict",
+    "read_law",
+    "read_runs",
+    "save_fit",
+]
+
+DEFAULT_BOOTSTRAP = 200
+
+
+def fit(
+    runs: Runs,
+    law: Law | str = "farseer",
+    *,
+    objective: Objective | str = "huber",
+    method: str = "joint",
+    weights: npt.ArrayLike | str | None = None,
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+    starts: int = DEFAULT_STARTS,
+    seed: int = 0,
+    threads: int | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Fit:
+    """Fit one law, with bootstrap replicates and rolling backtests for its intervals.
+
+    Args:
+        runs: the table.
+        law: a law or the name of one in the catalogue.
+        objective: what is minimised: huber (on log loss, delta 1e-3), lad, squared-log, squared
+            or soft-l1.
+        method: "joint", or "staged" for Farseer's own method.
+        weights: weight of each run, or the name of a column.
+        bootstrap: replicates.
+        starts: random starts of the joint method.
+        seed: of starts and replicates.
+        threads: at most this many; all processors where not given.
+        advance: called with the number of finished fits, of `starts + bootstrap` in all.
+
+    Raises:
+        FitError: the table cannot carry the law.
+        InputError: an argument has no meaning.
+    """
+    fitted = fit_law(
+        runs,
+        law,
+        objective=objective,
+        method=method,
+        weights=weights,
+        bootstrap=bootstrap,
+        starts=starts,
+        seed=seed,
+        threads=threads,
+        advance=advance,
+    )
+    return calibrate(fitted, runs, seed=seed, threads=threads)

@@ -1,0 +1,275 @@
+"""What the verbs' arguments are called, and how their texts are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isoloss.errors import FitError, InputError
+from isoloss.quantities import parse_point, parse_quantity
+
+if TYPE_CHECKING:
+    from isoloss.laws import Law
+    from isoloss.runs import Runs
+
+# More replicates than this say nothing more, and would not fit into memory for a large table.
+_MOST_REPLICATES = 100_000
+
+
+def whole_number(option: str, least: int, most: int | None = None) -> Callable[[str], int]:
+    """A reader of whole numbers for an option.
+
+    Args:
+        option: its name, for error messages.
+        least: the smallest number that it takes.
+        most: the largest, if there is one.
+    """
+    expected = f"{least} or more" if most is None else f"{least} to {most}"
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least or (most is not None and number > most):
+            raise InputError(
+                "no usable number",
+                where=option,
+                found=repr(str(text)),
+                expected=f"a whole number, {expected}",
+            )
+        return number
+
+    return read
+
+
+def read_level(text: str) -> float:
+    """The probability given by --level.
+
+    Raises:
+        InputError: it does not lie between 0 and 1.
+    """
+    try:
+        level = float(text)
+    except ValueError:
+        level = float("nan")
+    if not 0 < level < 1:
+        raise InputError(
+            "not a level",
+            where="--level",
+            found=repr(str(text)),
+            expected="between 0 and 1, as 0.9",
+        )
+    return level
+
+
+RunsFile = Annotated[
+    Path, typer.Argument(metavar="RUNS", help="Table of runs: CSV, Parquet, JSON lines.")
+]
+FitFile = Annotated[
+    str, typer.Argument(metavar="FIT.json", help="A fit written by isoloss fit -o.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAME=COLUMN,...",
+        help="Names of the table's own columns, as params=N,tokens=D,loss=val_loss.",
+    ),
+]
+Where = Annotated[
+    str | None, typer.Option("--where", metavar="SQL", help="Use only runs for which this holds.")
+]
+HoldOut = Annotated[
+    str | None,
+    typer.Option(
+        "--hold-out", metavar="SQL", help="Predict the runs for which this holds from the others."
+    ),
+]
+LawName = Annotated[
+    list[str] | None,
+    typer.Option("--law", metavar="NAME", help="A law of the catalogue or a TOML file."),
+]
+LawNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--law", metavar="NAME", help="A law of the catalogue or a TOML file; several may follow."
+    ),
+]
+Points = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at", metavar="N:D", help="Parameters and tokens, as 70B:1.4T; several may follow."
+    ),
+]
+ObjectiveName = Annotated[
+    str,
+    typer.Option(
+        "--objective",
+        metavar="NAME",
+        help="huber, lad, squared-log, squared or soft-l1; huber:0.01 sets its scale.",
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option("--method", metavar="joint|staged", help="All at once, or Farseer's own stages."),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="COLUMN", help="Column with the weight of each run."),
+]
+Bootstrap = Annotated[
+    int,
+    typer.Option(
+        "--bootstrap",
+        metavar="B",
+        parser=whole_number("--bootstrap", 0, _MOST_REPLICATES),
+        help="Bootstrap replicates.",
+    ),
+]
+Level = Annotated[
+    float,
+    typer.Option(
+        "--level", metavar="P", parser=read_level, help="Probability that intervals should hold."
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        metavar="S",
+        parser=whole_number("--seed", 0),
+        help="Seed of starts and replicates.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="T",
+        parser=whole_number("--threads", 1),
+        help="Threads; all processors by default.",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write the result here, as JSON."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+# Options that take several values after one name, and what a further value looks like.
+_LISTED = ("--at", "--law")
+_POINT = re.compile(r"[0-9.][^:\s]*:[0-9.][^:\s]*")
+_LAW = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def spread_lists(words: Sequence[str]) -> list[str]:
+    """Repeat --at and --law before each of several values: `--at A B` becomes `--at A --at B`.
+
+    For --law only names of laws and TOML files count as further values, so that a table may
+    follow.
+    """
+    result: list[str] = []
+    option, taken = "", 0
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in _LISTED:
+            option, taken = name, int(bool(equals))
+        elif word.startswith("-"):
+            option = ""
+        elif option:
+            taken += 1
+            if taken > 1 and _continues(option, word):
+                result.append(option)
+            elif taken > 1:
+                option = ""
+        result.append(word)
+    return result
+
+
+def _continues(option: str, word: str) -> bool:
+    if option == "--at":
+        return _POINT.fullmatch(word) is not None
+    return word.endswith(".toml") or (_LAW.fullmatch(word) is not None and not Path(word).is_file())
+
+
+def read_table(path: Path, columns: str | None, where: str | None) -> Runs:
+    """The runs that the common arguments of the verbs describe."""
+    from isoloss.runs import read_runs
+
+    return read_runs(path, columns=column_names(columns), where=where)
+
+
+def column_names(text: str | None) -> Mapping[str, str] | None:
+    """The mapping given by --columns."""
+    from isoloss.runs import parse_columns
+
+    return None if text is None else parse_columns(text)
+
+
+def law_names(texts: Sequence[str] | None) -> list[str]:
+    """The names given by --law; several may stand in one word, with commas."""
+    return [name for text in texts or () for name in text.split(",") if name]
+
+
+def find_laws(names: Sequence[str] | None, *, where: str = "--law") -> list[Law]:
+    """Laws by name or from TOML files; several names may stand in one word, with commas.
+
+    Args:
+        names: what was given.
+        where: by which argument, for error messages.
+
+    Raises:
+        InputError: a name is unknown or a file cannot be read.
+    """
+    return [_find_law(name, where) for name in law_names(names)]
+
+
+def _find_law(name: str, where: str) -> Law:
+    from isoloss.laws import find_law, read_law
+
+    if name.endswith(".toml"):
+        return read_law(name)
+    try:
+        return find_law(name)
+    except InputError as error:
+        raise InputError(
+            error.what, where=where, found=error.found, expected=error.expected
+        ) from None
+
+
+def read_points(texts: Sequence[str] | None) -> list[tuple[float, float]]:
+    """The points given by --at; several may stand in one word, with commas or blanks.
+
+    Raises:
+        InputError: there is none, or one is not of the form N:D.
+    """
+    words = [word for text in texts or () for word in re.split(r"[,\s]+", text) if word]
+    points = [parse_point(word, where="--at") for word in words]
+    if not points:
+        raise InputError("no point to predict", where="--at", expected="N:D, such as 70B:1.4T")
+    return points
+
+
+def read_budget(text: str) -> float:
+    """The budget given by --flops.
+
+    Raises:
+        InputError: it is no positive number.
+    """
+    return parse_quantity(text, where="--flops")
+
+
+@contextmanager
+def naming(source: str | Path) -> Iterator[None]:
+    """Let the refusal of a fit say which file it is about."""
+    try:
+        yield
+    except FitError as error:
+        message = str(error)
+        raise FitError(message if str(source) in message else f"{source}: {message}") from error

@@ -1,0 +1,92 @@
+"""`isoloss laws`: the catalogue, or one law in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isoloss.cli import arguments as args
+from isoloss.cli.output import check_output, deliver, table, verbatim
+from isoloss.errors import InputError
+from isoloss.quantities import format_quantity
+
+if TYPE_CHECKING:
+    from isoloss.laws import Law
+
+
+def laws_verb(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A law, or a TOML file with one.")
+    ] = None,
+    at: args.Points = None,
+    output: args.Output = None,
+    as_json: args.Json = False,
+) -> None:
+    """The catalogue of laws, or one law in full with its published coefficients.
+
+    With --at, what the published coefficients predict there.
+    """
+    check_output(output)
+    points = args.read_points(at) if at else []
+    if name is None:
+        if points:
+            raise InputError("no law to predict with", where="--at", expected="isoloss laws NAME")
+        _show_catalogue(output=output, as_json=as_json)
+        return
+    law = args.find_laws([name], where="NAME")[0]
+    if points and not law.published:
+        raise InputError(
+            "no published coefficients to predict with",
+            where=f"law {law.name}",
+            expected="isoloss fit, then isoloss predict",
+        )
+    document = law.to_json()
+    for entry, shown in zip(law.published, document["published"], strict=True):
+        shown["predictions"] = [
+            {
+                "params": N,
+                "tokens": D,
+                "loss": float(law.predict(entry.parameters, params=N, tokens=D)),
+            }
+            for N, D in points
+        ]
+    deliver(document, as_json=as_json, output=output, tables=_tables(law, document))
+
+
+def _show_catalogue(*, output: Path | None, as_json: bool) -> None:
+    from isoloss.laws import CATALOGUE
+
+    laws = list(CATALOGUE.values())
+    rows = [(law.name, law.title, law.source) for law in laws]
+    listing = table("Laws", ("name", "what it is", "source"), rows, numbers=False)
+    document = {"laws": [law.to_json() for law in laws]}
+    deliver(document, as_json=as_json, output=output, tables=[listing])
+
+
+def _tables(law: Law, document: dict[str, Any]) -> list[Any]:
+    counted = {"total": "all parameters", "nonembedding": "parameters without embeddings"}
+    lines: list[Any] = [
+        law.title,
+        verbatim(f"formula  {law.formula}"),
+        verbatim(f"LaTeX    {document['latex']}"),
+        f"source   {law.source}",
+        f"N counts {counted.get(law.params, law.params)}",
+    ]
+    if law.remark:
+        lines.append(law.remark)
+    for entry in document["published"]:
+        title = f"{law.name}:{entry['name']} ({entry['loss']}; {entry['data']}; {entry['source']})"
+        rows = [(key, f"{value!r}") for key, value in entry["parameters"].items()]
+        rows += [
+            (
+                f"L({format_quantity(each['params'])}, {format_quantity(each['tokens'])})",
+                f"{each['loss']:.6g}",
+            )
+            for each in entry["predictions"]
+        ]
+        lines.append(table(title, ("parameter", "value"), rows))
+        if entry["warning"]:
+            lines.append(f"Careful: {entry['warning']}")
+    return lines

@@ -1,0 +1,37 @@
+"""The figure that belongs to a result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoloss.fitting import Fit
+from isoloss.forecasting import Backtest, Forecast
+from isoloss.planning import Allocation
+from isoloss.reporting.forecast import forecast_figure
+from isoloss.reporting.isoflop import isoflop_figure
+from isoloss.reporting.parity import parity_figure
+from isoloss.reporting.surface import surface_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw(result: object) -> Figure:
+    """Draw a result: the surface of a fit, the runs of a backtest, a forecast, an allocation.
+
+    Raises:
+        TypeError: there is no figure for such a result.
+        MissingExtraError: matplotlib is not installed.
+    """
+    match result:
+        case Fit():
+            return surface_figure(result)
+        case Backtest():
+            return parity_figure(result)
+        case Forecast():
+            return forecast_figure(result)
+        case Allocation():
+            return isoflop_figure(result)
+    raise TypeError(
+        f"no figure for {type(result).__name__}: expected Fit, Backtest, Forecast or Allocation"
+    )

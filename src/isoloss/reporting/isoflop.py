@@ -1,0 +1,168 @@
+"""The loss against the size of the model at one budget: where the optimum lies and how flat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isoloss.arrays import Array
+from isoloss.planning import Allocation
+from isoloss.reporting.style import (
+    INK,
+    MUTED,
+    OPTIMUM,
+    PAPER,
+    SHADE,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    dress,
+    error_text,
+    finish,
+    halo,
+    law_looks,
+    legend_label,
+    new_figure,
+    percent_text,
+    size_scale,
+    size_text,
+    tick_fractions,
+    title,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GRID = 241
+# Room beside the smallest and largest size of interest.
+_BESIDE = 1.4
+# Losses shown above the optimum, relative to it, at most.
+_HIGHEST = 0.12
+
+
+def isoflop_figure(allocation: Allocation, *, loss_label: str = "loss") -> Figure:
+    """Draw the loss against N at a fixed budget C = 6 N D.
+
+    The curve with the spread of its replicates, the optimum with the interval of its size, the
+    sizes within 0.1 % of it, and the price of other sizes; the upper axis has D/N.
+
+    Args:
+        allocation: the split of the budget.
+        loss_label: name of the loss, with its unit if known.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure = new_figure(7.6, 4.8)
+    axes = dress(figure.add_subplot())
+    sizes = [allocation.params, *allocation.near_optimal]
+    sizes += [entry.params for entry in allocation.deviations]
+    limits = (min(sizes) / _BESIDE, max(sizes) * _BESIDE)
+    size_scale(axes, "x", limits, "N, parameters")
+    params = np.geomspace(*limits, _GRID)
+    axes.axvspan(*allocation.near_optimal, color=SHADE, zorder=0, label="loss within 0.1 %")
+    curve = _draw_curves(axes, allocation, params)
+    _draw_optimum(axes, allocation)
+    _draw_deviations(axes, allocation)
+    highest = min(float(np.nanmax(curve)), allocation.loss * (1 + _HIGHEST))
+    depth = highest - allocation.loss
+    axes.set_ylim(allocation.loss - 0.25 * depth, highest + 0.1 * depth)
+    axes.set_ylabel(f"predicted {loss_label}")
+    _add_ratio_axis(axes, allocation.flops, limits)
+    title(
+        axes,
+        f"{size_text(allocation.flops)} FLOPs under {allocation.surface.law.name}",
+        f"best: {size_text(allocation.params)} parameters, {size_text(allocation.tokens)} tokens, "
+        f"{allocation.tokens_per_param:.3g} tokens per parameter, loss {allocation.loss:.4g}",
+        room=30,
+    )
+    return finish(figure)
+
+
+def _draw_curves(axes: Axes, allocation: Allocation, params: Array) -> Array:
+    """Draw the loss along the budget, and the spread of its replicates; returns the loss."""
+    surface, name = allocation.surface, allocation.surface.law.name
+    colour = law_looks([name])[name].colour
+    tokens = allocation.flops / (6 * params)
+    with np.errstate(all="ignore"):
+        loss = surface.predict(params=params, tokens=tokens)
+        replicates = surface.predict_replicates(params=params, tokens=tokens)
+    if replicates.shape[1]:
+        tails = [(1 - allocation.level) / 2, (1 + allocation.level) / 2]
+        low, high = np.nanquantile(replicates, tails, axis=1)
+        axes.fill_between(
+            params,
+            low,
+            high,
+            color=colour,
+            alpha=0.18,
+            linewidth=0,
+            zorder=2,
+            label=f"{percent_text(allocation.level, 0)} of the replicates",
+        )
+    axes.plot(params, loss, color=colour, linewidth=2, zorder=3, label=legend_label(name))
+    return np.asarray(loss)
+
+
+def _draw_optimum(axes: Axes, allocation: Allocation) -> None:
+    if "params" in allocation.intervals:
+        axes.hlines(
+            allocation.loss,
+            *allocation.intervals["params"],
+            color=OPTIMUM,
+            linewidth=3,
+            alpha=0.5,
+            zorder=4,
+            label=f"{percent_text(allocation.level, 0)} interval of N*",
+        )
+    axes.scatter(
+        [allocation.params],
+        [allocation.loss],
+        s=70,
+        color=OPTIMUM,
+        edgecolors=PAPER,
+        zorder=5,
+        label="compute-optimal",
+    )
+
+
+def _draw_deviations(axes: Axes, allocation: Allocation) -> None:
+    for entry in allocation.deviations:
+        axes.plot(
+            entry.params,
+            entry.loss,
+            marker="o",
+            markersize=5,
+            color=INK,
+            markeredgecolor=PAPER,
+            zorder=4,
+        )
+        left = entry.params < allocation.params
+        axes.annotate(
+            error_text(float(f"{entry.loss_increase:.2g}")),
+            (entry.params, entry.loss),
+            xytext=(-6, 5) if left else (6, 5),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=SMALL_SIZE,
+            color=INK,
+            path_effects=halo(),
+            annotation_clip=True,
+            zorder=6,
+        )
+
+
+def _add_ratio_axis(axes: Axes, flops: float, limits: tuple[float, float]) -> None:
+    """Write D/N along the top, at round values; at a fixed budget it follows from N."""
+    low, high = (flops / (6 * size**2) for size in reversed(limits))
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ratios = np.outer(decades, tick_fractions(low, high)).ravel()
+    ratios = ratios[(ratios >= low) & (ratios <= high)]
+    top = axes.secondary_xaxis("top")
+    top.set_xticks(np.sqrt(flops / (6 * ratios)), [size_text(ratio) for ratio in ratios])
+    top.set_xticks([], minor=True)
+    top.tick_params(color=MUTED, labelcolor=MUTED, labelsize=SMALL_SIZE)
+    top.set_xlabel("D/N, tokens per parameter", fontsize=TEXT_SIZE, color=MUTED)
+    for spine in top.spines.values():
+        spine.set_visible(False)

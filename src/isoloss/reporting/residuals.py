@@ -1,0 +1,109 @@
+"""What a fit leaves over: relative residuals by each input of the law."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isoloss.arrays import Array
+from isoloss.fitting import Fit
+from isoloss.reporting.style import (
+    INK,
+    MUTED,
+    PAPER,
+    dress,
+    error_text,
+    finish,
+    law_looks,
+    new_figure,
+    percent_text,
+    size_scale,
+    title,
+    widened,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# A column with more distinct values than this is averaged in bins.
+_MOST_GROUPS = 30
+_BINS = 12
+
+
+def residual_figure(fit: Fit) -> Figure:
+    """Draw relative residuals, predicted / measured - 1, by each input of the law.
+
+    Dots are runs; the line joins the mean at each size (in bins where nearly every run has a size
+    of its own). A trend in the means is what the law cannot express.
+
+    Args:
+        fit: the fit.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    inputs = fit.law.inputs
+    figure = new_figure(max(4.4 * len(inputs), 5.4), 3.8)
+    looks = law_looks([fit.law.name])
+    present = fit.rows.weights > 0
+    errors = np.expm1(fit.log_residuals[present])
+    largest = 1.1 * float(np.max(np.abs(errors))) or 1e-3
+    for position, (entry, column) in enumerate(zip(inputs, fit.rows.inputs, strict=True)):
+        axes = dress(figure.add_subplot(1, len(inputs), position + 1, ylim=(-largest, largest)))
+        values = column[present]
+        size_scale(
+            axes,
+            "x",
+            widened(float(values.min()), float(values.max()), 1.25),
+            f"{entry.symbol}, {entry.unit}" if entry.unit else entry.symbol,
+        )
+        _draw(axes, values, errors, looks[fit.law.name].colour)
+        axes.yaxis.set_major_formatter(lambda value, _: error_text(value))
+        if position == 0:
+            axes.set_ylabel("predicted / measured - 1")
+            title(
+                axes,
+                f"Residuals of {fit.law.name}",
+                f"{fit.n_runs} runs; noise of a single run {percent_text(fit.noise)}",
+            )
+        else:
+            axes.tick_params(labelleft=False)
+    return finish(figure)
+
+
+def _draw(axes: Axes, values: Array, errors: Array, colour: str) -> None:
+    axes.axhline(0, color=MUTED, linewidth=1, zorder=1)
+    axes.scatter(
+        values, errors, s=16, color=colour, alpha=0.45, linewidths=0, zorder=2, label="run"
+    )
+    sizes, means = size_means(values, errors)
+    binned = np.unique(values).size > _MOST_GROUPS
+    axes.plot(
+        sizes,
+        means,
+        color=INK,
+        linewidth=1.2,
+        marker="o",
+        markersize=5,
+        markeredgecolor=PAPER,
+        zorder=3,
+        label="mean of runs of similar size" if binned else "mean of runs of one size",
+    )
+
+
+def size_means(values: Array, errors: Array) -> tuple[Array, Array]:
+    """Mean error at each size; over bins of equal counts where there are too many sizes.
+
+    Returns:
+        Sizes (geometric means of a bin) and mean errors, in order of size.
+    """
+    order = np.argsort(values, kind="stable")
+    values, errors = values[order], errors[order]
+    starts = np.unique(values, return_index=True)[1]
+    if starts.size > _MOST_GROUPS:
+        starts = np.linspace(0, values.size, _BINS, endpoint=False).astype(np.int64)
+    counts = np.diff(np.append(starts, values.size))
+    sizes = np.exp(np.add.reduceat(np.log(values), starts) / counts)
+    return sizes, np.add.reduceat(errors, starts) / counts

@@ -1,0 +1,85 @@
+"""The house style: one look a law, axes in sizes, no global state, a clear error."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isoloss.errors import MissingExtraError
+from isoloss.fitting import Fit
+from isoloss.forecasting import AUTO
+from isoloss.laws import CATALOGUE
+from isoloss.reporting import law_looks, surface_figure
+from isoloss.reporting.style import error_text, new_figure, size_scale, size_text, tick_fractions
+
+
+def test_laws_of_the_catalogue_and_their_weighted_mean_all_look_different() -> None:
+    names = [*CATALOGUE, AUTO]
+    looks = law_looks(names)
+    assert len({look.colour for look in looks.values()}) == len(names)
+    assert len({look.marker for look in looks.values()}) == len(names)
+
+
+@pytest.mark.parametrize("name", [*CATALOGUE, AUTO, "mine"])
+def test_a_law_looks_the_same_in_any_company(name: str) -> None:
+    assert law_looks([name])[name] == law_looks([*CATALOGUE, AUTO, name])[name]
+
+
+@given(st.lists(st.text(min_size=1), unique=True, min_size=1, max_size=5))
+def test_laws_of_users_differ_from_each_other_and_from_the_catalogue(names: list[str]) -> None:
+    looks = law_looks([*CATALOGUE, AUTO, *names])
+    assert len(set(looks.values())) == len(looks)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(7e10, "70B"), (1.4e12, "1.4T"), (6e18, "6e18"), (5.76e23, "5.76e23"), (20.0, "20")],
+)
+def test_sizes_are_written_as_people_write_them(value: float, text: str) -> None:
+    assert size_text(value) == text
+
+
+def test_errors_are_signed_per_cent() -> None:
+    assert [error_text(share) for share in (0.005, -0.0125, 0.0)] == ["+0.5 %", "−1.25 %", "0"]
+
+
+@given(st.floats(1e5, 1e15), st.floats(1.6, 1e6))
+def test_an_axis_of_sizes_has_some_ticks_but_not_too_many(low: float, ratio: float) -> None:
+    fractions = tick_fractions(low, low * ratio)
+    ticks = np.outer(10.0 ** np.arange(0, 24), fractions)
+    assert 2 <= np.sum((ticks >= low) & (ticks <= low * ratio)) <= 12
+
+
+def test_ticks_of_an_axis_are_sizes() -> None:
+    axes = new_figure(4, 3).add_subplot()
+    size_scale(axes, "x", (1e8, 1e12), "N")
+    labels = [axes.xaxis.get_major_formatter()(tick, 0) for tick in axes.xaxis.get_majorticklocs()]
+    assert {"100M", "1B", "10B", "100B", "1T"} <= set(labels)
+    assert axes.get_xlim() == (1e8, 1e12)
+
+
+def test_drawing_changes_no_setting_of_matplotlib(chinchilla: Fit) -> None:
+    before = dict(mpl.rcParams)
+    surface_figure(chinchilla)
+    assert dict(mpl.rcParams) == before
+
+
+def test_without_matplotlib_the_error_says_what_to_install(
+    chinchilla: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isoloss.reporting.style.find_spec", lambda name: None)
+    message = "figures need matplotlib: install it with pip install 'isoloss[plot]'"
+    with pytest.raises(MissingExtraError, match=f"^{re.escape(message)}$"):
+        chinchilla.plot()
+
+
+def test_the_package_loads_without_matplotlib() -> None:
+    code = "import sys, isoloss.reporting; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
