@@ -78,9 +78,8 @@ def backtest_tables(result: Backtest) -> list[Any]:
         )
     title = f"Fitted {result.n_fit} runs, predicted {result.n_held_out}"
     level = f"inside {100 * result.level:g} % interval"
-    lines = [f"{name}: {why}" for name, why in result.refused.items()]
-    return [
-        table(title, ("law", "mean |error|", "mean error", "largest |error|", level), rows),
-        *lines,
-        *remarks(result.notes),
-    ]
+    columns = ("law", "mean |error|", "mean error", "largest |error|", level)
+    tables = [table(title, columns, rows)]
+    if result.refused:
+        tables.append(table("Left out", ("law", "why"), result.refused.items(), numbers=False))
+    return [*tables, *remarks(result.notes)]

@@ -24,7 +24,7 @@ def _data(context: typer.Context) -> None:
         emit(context.get_help() + "\n")
 
 
-@data_app.command("check")
+@data_app.command("check", short_help="What a table holds, and what is wrong with it.")
 def check_verb(
     runs: args.RunsFile,
     columns: args.Columns = None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def laws_verb(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A law, or a TOML file with one.")
+        str | None, typer.Argument(metavar="NAME", help="A law, or a TOML file with one.")
     ] = None,
     at: args.Points = None,
     output: args.Output = None,

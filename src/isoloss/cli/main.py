@@ -37,15 +37,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo_verb)
+# What the list of verbs says has to fit beside their names in 80 columns.
+app.command("demo", short_help="The whole story on the table inside the package.")(demo_verb)
 app.add_typer(data_app, name="data")
-app.command("laws")(laws_verb)
-app.command("fit")(fit_verb)
-app.command("predict")(predict_verb)
-app.command("backtest")(backtest_verb)
-app.command("forecast")(forecast_verb)
-app.command("allocate")(allocate_verb)
-app.command("report")(report_verb)
+app.command("laws", short_help="The catalogue of laws; one law in full.")(laws_verb)
+app.command("fit", short_help="Fit one law to a table of runs.")(fit_verb)
+app.command("predict", short_help="Predict runs by one fitted law.")(predict_verb)
+app.command("backtest", short_help="Fit a part of a table, predict the rest.")(backtest_verb)
+app.command("forecast", short_help="Predict runs by every suitable law.")(forecast_verb)
+app.command("allocate", short_help="Split a budget between N and D.")(allocate_verb)
+app.command("report", short_help="Everything about a table in one HTML file.")(report_verb)
 
 
 @app.callback(invoke_without_command=True)

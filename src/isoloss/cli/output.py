@@ -134,7 +134,8 @@ def show(renderables: Iterable[Any]) -> None:
             else:
                 # A sentence is broken between words at a terminal, and left whole in a pipe.
                 sentence = isinstance(renderable, str) and watched
-                console.print(renderable, soft_wrap=not sentence)
+                line = _printable(renderable) if isinstance(renderable, str) else renderable
+                console.print(line, soft_wrap=not sentence)
     emit(_TRAILING_BLANKS.sub("", printed.get()))
 
 
@@ -157,7 +158,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    body = list(rows)
+    body = [[_printable(cell) for cell in row] for row in rows]
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for index, column in enumerate(columns):
         whole = numbers or index == 0
@@ -172,7 +173,7 @@ def table(
     for row in body:
         grid.add_row(*row)
     # A title of the table itself would be broken to the table's width.
-    return Group(Text(title, style="bold"), grid)
+    return Group(Text(_printable(title), style="bold"), grid)
 
 
 def verbatim(line: str) -> Any:
@@ -195,7 +196,12 @@ def warn(notes: Iterable[Note], *, source: str | Path = "") -> None:
 def tell(line: str) -> None:
     """Print one line to stderr."""
     if sys.stderr is not None:
-        print(" ".join(line.split()), file=sys.stderr)
+        print(_printable(" ".join(line.split())), file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """Text without characters that steer a terminal, as names in a foreign file may hold."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def remarks(notes: Iterable[Note]) -> list[str]:

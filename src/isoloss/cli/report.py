@@ -47,6 +47,8 @@ def report_verb(
     points = args.read_points(at) if at else []
     budgets = [args.read_budget(text) for text in flops or ()]
     table_of_runs = args.read_table(runs, columns, where)
+    if hold_out is not None:
+        table_of_runs.split(hold_out)  # a condition that cannot be used is better known at once
     from isoloss.reporting.study import make_study
     from isoloss.reporting.style import require_matplotlib
 

@@ -97,10 +97,12 @@ def make_study(
     )
     tested = None
     try:
+        if hold_out is None and not candidates.folds.shares:
+            raise FitError("the table has too few budgets to predict dearer runs from cheaper ones")
         tested = backtest(
             runs,
             hold_out,
-            laws=[AUTO, *chosen],
+            laws=chosen if laws else (AUTO, *chosen),
             objective=objective,
             bootstrap=bootstrap,
             level=level,
@@ -119,6 +121,10 @@ def make_study(
     ]
     predicted = None
     try:
+        if not places:
+            raise FitError(
+                "no law has an optimal split of the budget, so there is no run to predict"
+            )
         predicted = combine(candidates, places, level=level)
     except FitError as error:
         notes.append(_missing("forecast", error))

@@ -1,0 +1,60 @@
+"""`isoloss laws`: the catalogue, and what its published coefficients predict."""
+
+from __future__ import annotations
+
+import pytest
+from cli_program import document, done, refusal
+
+from isoloss.laws import CATALOGUE
+
+
+def test_the_catalogue() -> None:
+    listed = document("laws")["laws"]
+    assert [law["name"] for law in listed] == list(CATALOGUE)
+    lines = done("laws").stdout.splitlines()
+    assert lines[1].split() == ["name", "what", "it", "is", "source"]
+    for name in CATALOGUE:
+        assert sum(line.split()[0] == name for line in lines) == 1
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_law_in_full(name: str) -> None:
+    law = document("laws", name)
+    assert (law["name"], law["formula"]) == (name, CATALOGUE[name].formula)
+    assert law["parameters"] == list(CATALOGUE[name].parameter_names)
+    shown = done("laws", name).stdout
+    # Formulas are never broken, so that they can be copied.
+    assert f"\nformula  {law['formula']}\n" in shown
+    assert f"\nLaTeX    {law['latex']}\n" in shown
+    for entry in CATALOGUE[name].published:
+        assert f"{name}:{entry.name} (" in shown
+        assert all(repr(value) in shown for value in entry.parameters.values())
+        assert entry.warning in shown
+
+
+def test_published_coefficients_predict() -> None:
+    law = document("laws", "chinchilla", "--at", "70B:1.4T", "7B:140B")
+    sets = {entry["name"]: entry["predictions"] for entry in law["published"]}
+    # 1.69337368 + 406.40102 / 70e9**0.33917084 + 410.72283 / 1.4e12**0.2849083, by hand.
+    assert [point["params"] for point in sets["hoffmann-tex"]] == [70e9, 7e9]
+    assert sets["hoffmann-tex"][0]["loss"] == pytest.approx(1.92085, abs=1e-5)
+    shown = done("laws", "chinchilla", "--at", "70B:1.4T").stdout
+    assert "L(70B, 1.4T)" in shown
+    assert "1.92085" in shown
+
+
+def test_an_unknown_law() -> None:
+    assert refusal("laws", "gauss") == (
+        "NAME: unknown law: found 'gauss'; expected one of farseer, chinchilla, coupled, "
+        "overtraining, kaplan, compute, or a TOML file"
+    )
+
+
+def test_points_need_coefficients() -> None:
+    assert refusal("laws", "--at", "70B:1.4T") == (
+        "--at: no law to predict with: expected isoloss laws NAME"
+    )
+    assert refusal("laws", "compute", "--at", "70B:1.4T") == (
+        "law compute: no published coefficients to predict with: "
+        "expected isoloss fit, then isoloss predict"
+    )
