@@ -107,6 +107,18 @@ class WorkingLaw:
         with np.errstate(all="ignore"):
             return self._map(self._to_published, working, centre)
 
+    def published_jacobian(self, working: Array, centre: Centre) -> Array:
+        """Derivatives of published by working parameters, shape (published, working)."""
+        constants = self.constants(centre)
+        with np.errstate(all="ignore"):
+            rows = [each.gradient(list(working), (), constants)[1] for each in self._one_by_one]
+        return np.array(rows, dtype=np.float64)
+
+    @functools.cached_property
+    def _one_by_one(self) -> list[Evaluator]:
+        whole = self._to_published
+        return [Evaluator(each, whole.parameters, (), whole.constants) for each in whole.expression]
+
     def to_working(self, published: Array, centre: Centre) -> Array:
         """Working parameters of published ones, shaped alike."""
         with np.errstate(all="ignore"):

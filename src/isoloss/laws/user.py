@@ -54,7 +54,8 @@ def read_law(path: str | Path) -> Law:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("cannot read the law", where=where, found=str(error)) from None
+        reason = getattr(error, "strerror", None) or "text that is not UTF-8"
+        raise InputError("cannot read the law", where=where, found=reason) from None
     try:
         definition = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
