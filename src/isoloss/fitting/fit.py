@@ -9,7 +9,14 @@ import numpy.typing as npt
 
 from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
-from isoloss.fitting.bootstrap import pairs_bootstrap
+from isoloss.fitting.bootstrap import (
+    Resamples,
+    cluster_bootstrap,
+    noise_bootstrap,
+    pairs_bootstrap,
+    residual_bootstrap,
+    seed_log_noise,
+)
 from isoloss.fitting.identifiability import identifiability, require_carrying
 from isoloss.fitting.objectives import Objective, find_objective
 from isoloss.fitting.problem import Problem, Solution, Status
@@ -39,6 +46,7 @@ def fit(
     method: str = "joint",
     weights: npt.ArrayLike | str | None = None,
     bootstrap: int = 0,
+    resample: str = "pairs",
     starts: int = DEFAULT_STARTS,
     seed: int = 0,
     threads: int | None = None,
@@ -55,7 +63,10 @@ def fit(
             and, where the law's authors have a staged method that the table can carry, from its
             result; "staged" is that method alone.
         weights: weight of each run, or the name of a column; all ones where not given.
-        bootstrap: replicates, drawn as pairs, each refitted from the optimum.
+        bootstrap: replicates, each refitted from the optimum.
+        resample: how replicates are drawn: "pairs" draws runs, "residual" errors, "cluster:COLUMN"
+            groups of runs, "noise" fresh noise as large as between the table's seeds,
+            "noise:0.002" of that size in log loss.
         starts: random starts of the joint method.
         seed: of starts and replicates.
         threads: at most this many; all processors where not given. Results do not depend on it.
@@ -76,7 +87,8 @@ def fit(
             found=repr(method),
             expected="one of " + ", ".join(METHODS),
         )
-    for name, count, least in (("--bootstrap", bootstrap, 0), ("starts", starts, 1)):
+    least_allowed = (("--bootstrap", bootstrap, 0), ("starts", starts, 1), ("--seed", seed, 0))
+    for name, count, least in least_allowed:
         if count < least:
             raise InputError("too few", where=name, found=str(count), expected=f"{least} or more")
     names = [entry.name for entry in law.inputs]
@@ -121,7 +133,10 @@ def fit(
             int(np.sum(solution.converged)),
             int(np.sum(near & solution.converged)),
         )
-        replicates = _replicates(problem, working, rows.weights, bootstrap, seed, threads, advance)
+        replicates = np.empty((working.size, 0))
+        if bootstrap:
+            resamples = _resamples(runs, problem, rows, working, resample, bootstrap, seed)
+            replicates = _replicates(problem, working, resamples, threads, advance)
     return Fit(
         surface=Surface(law, problem.centre, working, replicates),
         rows=rows,
@@ -166,13 +181,23 @@ def _weights(runs: Runs, weights: npt.ArrayLike | str | None) -> Array:
     where = f"column {weights!r}" if isinstance(weights, str) else "weights"
     values = runs.column(weights) if isinstance(weights, str) else weights
     array = np.asarray(values, dtype=np.float64)
-    if array.shape != (len(runs),) or not np.all(np.isfinite(array)) or np.any(array < 0):
+    if array.shape != (len(runs),):
         raise InputError(
-            "unusable weights",
+            "wrong number of weights",
             where=where,
             found=f"shape {array.shape}",
-            expected=f"{len(runs)} finite numbers, none negative",
+            expected=f"one a run, ({len(runs)},)",
         )
+    unusable = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
+    if unusable.size:
+        raise InputError(
+            f"unusable weight of run {unusable[0] + 1}",
+            where=where,
+            found=f"{array[unusable[0]]:g}",
+            expected="a finite number, not negative",
+        )
+    if not np.any(array > 0):
+        raise InputError("every weight is zero", where=where, expected="some weights above zero")
     return array
 
 
@@ -213,19 +238,75 @@ def _best(problem: Problem, solution: Solution, weights: Array) -> Solution:
     return best
 
 
+def _resamples(
+    runs: Runs,
+    problem: Problem,
+    rows: FittedRows,
+    working: Array,
+    resample: str,
+    count: int,
+    seed: int,
+) -> Resamples:
+    """The tables to refit, by the kind of bootstrap asked for."""
+    kind, _, detail = resample.partition(":")
+    if kind == "pairs" and not detail:
+        return pairs_bootstrap(rows.weights, count, seed)
+    if kind == "residual" and not detail:
+        predicted = problem.predict(working[:, None])[:, 0]
+        residuals = np.log(predicted / rows.loss)
+        return residual_bootstrap(rows.weights, predicted, residuals, working.size, count, seed)
+    if kind == "cluster" and detail:
+        return cluster_bootstrap(rows.weights, runs.groups(detail), count, seed)
+    if kind == "noise":
+        return noise_bootstrap(rows.weights, rows.loss, _log_noise(rows, detail), count, seed)
+    raise InputError(
+        "unknown kind of bootstrap",
+        where="--resample",
+        found=repr(resample),
+        expected="pairs, residual, cluster:COLUMN, noise or noise:SIZE",
+    )
+
+
+def _log_noise(rows: FittedRows, detail: str) -> float:
+    if not detail:
+        noise, freedom = seed_log_noise(rows.inputs, rows.loss)
+        if freedom == 0:
+            raise InputError(
+                "no run is repeated, so the noise between seeds is unknown",
+                where="--resample",
+                found="noise",
+                expected="its size in log loss, as in noise:0.002",
+            )
+        return noise
+    try:
+        noise = float(detail)
+    except ValueError:
+        noise = np.nan
+    if not 0 < noise < 1:
+        raise InputError(
+            "not a noise level",
+            where="--resample",
+            found=repr(detail),
+            expected="a standard deviation of log loss between 0 and 1, as in noise:0.002",
+        )
+    return noise
+
+
 def _replicates(
     problem: Problem,
     working: Array,
-    weights: Array,
-    count: int,
-    seed: int,
+    resamples: Resamples,
     threads: int | None,
     advance: Callable[[int], None] | None,
 ) -> Array:
     """Working parameters of the replicates that converged, shape (parameters, converged)."""
-    if not count:
-        return np.empty((working.size, 0))
-    resampled = pairs_bootstrap(weights, count, seed)
-    begin = np.repeat(working[:, None], count, axis=1)
-    solution = solve(problem, begin, resampled, threads=threads, advance=advance)
+    begin = np.repeat(working[:, None], resamples.weights.shape[1], axis=1)
+    solution = solve(
+        problem,
+        begin,
+        resamples.weights,
+        measured=resamples.measured,
+        threads=threads,
+        advance=advance,
+    )
     return solution.working[:, solution.converged]

@@ -6,12 +6,15 @@ product a problem.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from isoloss.arrays import Array, Indices, Mask
 from isoloss.fitting.problem import Problem
+
+# Problems x rows expanded at once: a few dozen such arrays of doubles should stay in the cache.
+_PIECE_ELEMENTS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -52,19 +55,46 @@ class LocalModel:
 def local_model(problem: Problem, working: Array, weights: Array, measured: Array) -> LocalModel:
     """Expand the objective at given parameters.
 
+    Rows are taken in pieces that fit the cache, so that memory does not grow with the derivatives
+    of every row.
+
     Args:
         problem: law, inputs and objective.
         working: working parameters, shape (parameters, problems).
         weights: weight of each row in each problem, shape (problems, rows).
         measured: loss of each row, shape (problems, rows) or (1, rows).
     """
-    columns = [column[None, :] for column in problem.log_inputs]
+    count, problems = working.shape
+    rows = weights.shape[1]
+    length = max(1, _PIECE_ELEMENTS // problems)
+    total = LocalModel(
+        np.zeros(problems),
+        np.zeros((count, problems)),
+        np.zeros((count, count, problems)),
+        np.zeros((count, problems)),
+    )
+    for begin in range(0, rows, length):
+        piece = slice(begin, begin + length)
+        columns = [column[None, piece] for column in problem.log_inputs]
+        _add(total, problem, working, columns, weights[:, piece], measured[:, piece])
+    return replace(total, value=np.where(np.isfinite(total.value), total.value, np.inf))
+
+
+def _add(
+    total: LocalModel,
+    problem: Problem,
+    working: Array,
+    columns: list[Array],
+    weights: Array,
+    measured: Array,
+) -> None:
+    """Add the share of some rows to the sums in `total`."""
     law = problem.law.derivatives(working[:, :, None], columns, problem.centre)
     count, problems = working.shape
     predicted = np.broadcast_to(law.value, weights.shape)
     objective = problem.objective
     penalty = objective.penalty(objective.residual(predicted, measured), objective.scale)
-    value = np.einsum("bn,bn->b", weights, penalty.value)
+    total.value[:] += np.einsum("bn,bn->b", weights, penalty.value)
     if objective.logarithmic:
         inverse = 1.0 / predicted
         by_value = weights * penalty.slope * inverse
@@ -79,20 +109,16 @@ def local_model(problem: Problem, working: Array, weights: Array, measured: Arra
     first = np.empty((problems, count, weights.shape[1]))
     for k in range(count):
         first[:, k] = law.first[k]
-    gradient = np.matmul(first, by_value[:, :, None])[:, :, 0].T
-    scaled = first * by_square[:, None, :]
-    hessian = np.matmul(scaled, first.transpose(0, 2, 1)).transpose(1, 2, 0)
-    hessian = np.ascontiguousarray(hessian)
+    total.gradient[:] += np.matmul(first, by_value[:, :, None])[:, :, 0].T
+    products = np.matmul(first * by_square[:, None, :], first.transpose(0, 2, 1))
+    total.hessian[:] += products.transpose(1, 2, 0)
     np.square(first, out=first)
-    diagonal = np.matmul(first, reweighted[:, :, None])[:, :, 0].T
+    total.diagonal[:] += np.matmul(first, reweighted[:, :, None])[:, :, 0].T
     for (j, k), second in law.second.items():
         entry = _over_rows(by_value, second)
-        hessian[j, k] += entry
+        total.hessian[j, k] += entry
         if j != k:
-            hessian[k, j] += entry
-    return LocalModel(
-        np.where(np.isfinite(value), value, np.inf), gradient.copy(), hessian, diagonal.copy()
-    )
+            total.hessian[k, j] += entry
 
 
 def _over_rows(weighted: Array, factor: Array) -> Array:

@@ -11,15 +11,20 @@ from isoloss.fitting.problem import STATUSES, Problem, Solution, Status
 MAX_ITERATIONS = 200
 # A step that promises less than this share of the objective cannot be told from rounding.
 _PROMISE_TOLERANCE = 1e-14
-# Stuck fits whose promise is below this are at the optimum for any practical purpose.
+# Fits that cannot go on and could gain no more than this share are at the optimum for any
+# practical purpose.
 _STALL_TOLERANCE = 1e-9
+# Curvature below this, in units of the Gauss-Newton diagonal, is rounding.
+_FLAT = 1e-12
 # Root-mean-square residual below which a table is met exactly.
 _EXACT_RESIDUAL = 1e-13
 _FIRST_DAMPING = 1e-2
 _LARGEST_DAMPING = 1e14
 _SMALLEST_DAMPING = 1e-16
-# Newton steps count as such, for the convergence test, only when hardly damped.
+# Newton steps count as such, for the convergence test, only when hardly damped. Damping hides
+# directions with less curvature than its own; the certificate looks at those.
 _LIGHT_DAMPING = 1e-3
+_LIGHTER = 1e-2
 # Share of the promised decrease that a step must bring.
 _LEAST_GAIN = 1e-4
 # Factorisations tried in one iteration, each with four times the damping of the last: they cost
@@ -38,10 +43,13 @@ class NewtonBlock:
         starts: working parameters to start from, shape (parameters, problems).
         weights: weight of each row in each problem, shape (problems, rows).
         measured: loss of each row, shape (problems, rows) or (1, rows).
+        held: parameters that stay at their starts, shape (parameters,).
     """
 
-    def __init__(self, problem: Problem, starts: Array, weights: Array, measured: Array) -> None:
-        self.problem = problem
+    def __init__(
+        self, problem: Problem, starts: Array, weights: Array, measured: Array, held: Mask
+    ) -> None:
+        self.problem, self.held = problem, held[:, None]
         self.lower, self.upper = problem.lower[:, None], problem.upper[:, None]
         count = starts.shape[1]
         self.working = np.clip(starts, self.lower, self.upper)
@@ -56,7 +64,8 @@ class NewtonBlock:
         self.weights, self.measured = weights, measured
         self.model = local_model(problem, self.working, weights, measured)
         self.damping = np.full(count, _FIRST_DAMPING)
-        self.exact = _EXACT_RESIDUAL**2 * np.sum(weights, axis=1)
+        unit = 1.0 if problem.objective.logarithmic else problem.centre.loss
+        self.exact = (_EXACT_RESIDUAL * unit) ** 2 * np.sum(weights, axis=1)
 
     def run(self) -> Solution:
         """Iterate until every problem has ended."""
@@ -70,9 +79,9 @@ class NewtonBlock:
 
     def _iterate(self) -> None:
         model = self.model
-        pressing = ((self.working <= self.lower) & (model.gradient > 0)) | (
-            (self.working >= self.upper) & (model.gradient < 0)
-        )
+        pressing = (self.working <= self.lower) & (model.gradient > 0)
+        pressing |= (self.working >= self.upper) & (model.gradient < 0)
+        pressing |= self.held
         gradient = np.where(pressing, 0.0, model.gradient)
         step, solved = self._step(gradient, pressing)
         trial = self._inside(self.working + step)
@@ -81,7 +90,8 @@ class NewtonBlock:
         promise = -np.einsum("jb,jb->b", gradient, step) - 0.5 * curvature
         share = np.abs(promise) / np.maximum(model.value, 1e-300)
         settled = solved & (share <= _PROMISE_TOLERANCE) & (self.damping <= _LIGHT_DAMPING)
-        settled |= model.value <= self.exact
+        doubtful = settled & ~self._certified(settled, gradient, pressing)
+        settled = (settled & ~doubtful) | (model.value <= self.exact)
         there = local_model(self.problem, trial, self.weights, self.measured)
         gain = (model.value - there.value) / promise
         lower = there.value < model.value
@@ -90,14 +100,40 @@ class NewtonBlock:
         self.working = np.where(better, trial, self.working)
         self.model = there.where(better, model)
         factor = np.where(gain > 0.9, 0.05, np.where(gain > 0.5, 0.3, np.where(gain > 0.1, 2, 5)))
-        self.damping = np.maximum(self.damping * np.where(better, factor, 8.0), _SMALLEST_DAMPING)
+        factor = np.where(doubtful, _LIGHTER, np.where(better, factor, 8.0))
+        self.damping = np.maximum(self.damping * factor, _SMALLEST_DAMPING)
         self.result.iterations[self.active] += 1
         self.result.promise[self.active] = np.where(
             solved & (self.damping < 1.0), share, self.result.promise[self.active]
         )
         stuck = ~settled & (self.damping > _LARGEST_DAMPING)
-        close = self.result.promise[self.active] <= _STALL_TOLERANCE
-        self._retire((settled | (stuck & close), Status.CONVERGED), (stuck, Status.STALLED))
+        close = stuck & self._certified(stuck, gradient, pressing)
+        self._retire((settled | close, Status.CONVERGED), (stuck, Status.STALLED))
+
+    def _certified(self, which: Mask, gradient: Array, pressing: Mask) -> Mask:
+        """Which of the problems have nowhere to go, in any direction, however flat.
+
+        Args:
+            which: problems to look at.
+            gradient: zero for parameters that press against a bound, shape (parameters, problems).
+            pressing: the parameters that do.
+        """
+        certified = np.zeros(self.active.size, dtype=bool)
+        chosen = np.flatnonzero(which)
+        if not chosen.size:
+            return certified
+        model = self.model.take(chosen)
+        matrix, scale = scaled_hessian(model, pressing[:, chosen])
+        usable = np.all(np.isfinite(matrix), axis=(0, 1))
+        curvature, directions = np.linalg.eigh(np.where(usable, matrix, 0.0).transpose(2, 0, 1))
+        slope = np.einsum("bjk,jb->bk", directions, gradient[:, chosen] * scale)
+        gain = np.sum(0.5 * slope**2 / np.maximum(curvature, _FLAT), axis=1)
+        certified[chosen] = (
+            usable
+            & (curvature[:, 0] > -_STALL_TOLERANCE)
+            & (gain <= _STALL_TOLERANCE * model.value)
+        )
+        return certified
 
     def _step(self, gradient: Array, pressing: Mask) -> tuple[Array, Mask]:
         """Damped Newton steps; damping grows until the damped Hessian is positive definite."""
@@ -147,6 +183,21 @@ class NewtonBlock:
         self.model = self.model.take(kept)
 
 
+def scaled_hessian(model: LocalModel, pressing: Mask) -> tuple[Array, Array]:
+    """Hessian in units of the Gauss-Newton diagonal, and the size of each parameter's unit.
+
+    Parameters in `pressing` have rows and columns of the unit matrix.
+    """
+    floor = 1e-12 * np.max(model.diagonal, axis=0) + 1e-300
+    scale = 1.0 / np.sqrt(np.maximum(model.diagonal, floor))
+    matrix = model.hessian * scale[:, None] * scale[None, :]
+    if pressing.any():
+        matrix[pressing[:, None] | pressing[None, :]] = 0.0
+        index = np.arange(scale.shape[0])
+        matrix[index, index] = np.where(pressing, 1.0, matrix[index, index])
+    return matrix, scale
+
+
 def damped_step(
     model: LocalModel, gradient: Array, damping: Array, pressing: Mask
 ) -> tuple[Array, Mask]:
@@ -157,13 +208,9 @@ def damped_step(
     positive definite.
     """
     count = gradient.shape[0]
-    floor = 1e-12 * np.max(model.diagonal, axis=0) + 1e-300
-    scale = 1.0 / np.sqrt(np.maximum(model.diagonal, floor))
-    matrix = model.hessian * scale[:, None] * scale[None, :]
-    if pressing.any():
-        matrix[pressing[:, None] | pressing[None, :]] = 0.0
+    matrix, scale = scaled_hessian(model, pressing)
     index = np.arange(count)
-    matrix[index, index] = np.where(pressing, 1.0, matrix[index, index] + damping)
+    matrix[index, index] += np.where(pressing, 0.0, damping)
     solved = np.all(np.isfinite(matrix), axis=(0, 1))
     factor = np.zeros_like(matrix)
     for j in range(count):

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from isoloss.arrays import Array
+from isoloss.arrays import Array, Mask
 from isoloss.fitting.newton import NewtonBlock
 from isoloss.fitting.problem import Problem, Solution
 
@@ -36,6 +36,7 @@ def solve(
     weights: Array | None = None,
     *,
     measured: Array | None = None,
+    held: Sequence[int] = (),
     threads: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Solution:
@@ -50,6 +51,7 @@ def solve(
             all ones where not given. A weight of zero leaves a row out.
         measured: loss of each row in each problem, shape (rows, problems); the table's own where
             not given.
+        held: indices of working parameters that stay where they start.
         threads: blocks solved at the same time; as many as there are processors if not given.
         advance: called with the number of problems of each finished block.
     """
@@ -57,6 +59,7 @@ def solve(
     rows = problem.measured.size
     everywhere = np.ones((rows, 1)) if weights is None else weights.reshape(rows, -1)
     size = max(1, min(_BLOCK_PROBLEMS, _BLOCK_ELEMENTS // rows))
+    fixed = np.isin(np.arange(starts.shape[0]), np.asarray(held, dtype=np.int64))
     blocks = [slice(first, min(first + size, count)) for first in range(0, count, size)]
 
     def solve_block(block: slice) -> Solution:
@@ -65,7 +68,7 @@ def solve(
         own = np.ascontiguousarray(np.broadcast_to(own, (rows, width)).T)
         losses = problem.measured[:, None] if measured is None else measured[:, block]
         losses = np.ascontiguousarray(losses.T)
-        solution = _solve_block(problem, starts[:, block], own, losses)
+        solution = _solve_block(problem, starts[:, block], own, losses, fixed)
         if advance:
             advance(width)
         return solution
@@ -79,13 +82,15 @@ def solve(
     return _join(parts)
 
 
-def _solve_block(problem: Problem, starts: Array, weights: Array, measured: Array) -> Solution:
+def _solve_block(
+    problem: Problem, starts: Array, weights: Array, measured: Array, held: Mask
+) -> Solution:
     objective, working = problem.objective, starts
     with np.errstate(all="ignore"):
         for scale in objective.approach:
             smooth = replace(problem, objective=objective.at_scale(scale))
-            working = NewtonBlock(smooth, working, weights, measured).run().working
-        return NewtonBlock(problem, working, weights, measured).run()
+            working = NewtonBlock(smooth, working, weights, measured, held).run().working
+        return NewtonBlock(problem, working, weights, measured, held).run()
 
 
 def _join(parts: Sequence[Solution]) -> Solution:

@@ -86,6 +86,28 @@ class Runs:
         Raises:
             InputError: there is no such column, or it holds no numbers.
         """
+        series = self._series(name)
+        if series.dtype != pl.Float64:
+            numeric = [n for n in self.frame.columns if self.frame[n].dtype == pl.Float64]
+            raise InputError(
+                f"column {name} does not hold numbers",
+                where=self.source,
+                found=f"type {series.dtype}",
+                expected=f"one of {', '.join(numeric)}",
+            )
+        values: Array = series.to_numpy()
+        return values
+
+    def groups(self, name: str) -> Indices:
+        """Which group each run is in: runs with equal values of any column share a number.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        ranks = self._series(name).rank("dense").fill_null(0)
+        return np.asarray(ranks.to_numpy(), dtype=np.int64)
+
+    def _series(self, name: str) -> pl.Series:
         known = name if name in self.frame.columns else self.own_names.get(name, name)
         if known not in self.frame.columns:
             raise InputError(
@@ -93,16 +115,7 @@ class Runs:
                 where=self.source,
                 expected=one_of(self.frame.columns, name),
             )
-        if self.frame[known].dtype != pl.Float64:
-            numeric = [n for n in self.frame.columns if self.frame[n].dtype == pl.Float64]
-            raise InputError(
-                f"column {name} does not hold numbers",
-                where=self.source,
-                found=f"type {self.frame[known].dtype}",
-                expected=f"one of {', '.join(numeric)}",
-            )
-        values: Array = self.frame[known].to_numpy()
-        return values
+        return self.frame[known]
 
     def where(self, condition: str) -> Runs:
         """The runs for which an SQL condition over the columns holds.
