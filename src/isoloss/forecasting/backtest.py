@@ -16,7 +16,7 @@ from isoloss.forecasting.ensemble import DEFAULT_BOOTSTRAP, fit_candidates
 from isoloss.forecasting.forecast import combine
 from isoloss.forecasting.prediction import DEFAULT_LEVEL, Forecast, check_level, predict
 from isoloss.forecasting.rolling import SHARES, folds_by_compute
-from isoloss.laws import Law, find_law
+from isoloss.laws import CATALOGUE, Law, find_law
 from isoloss.notes import Note
 from isoloss.plotting import Plottable
 from isoloss.runs import Runs
@@ -142,7 +142,8 @@ def backtest(
         runs: the table.
         hold_out: SQL condition for the runs to predict; without it, rolling backtests fit each of
             the `shares` of the table, cheapest runs first, and predict the dearer ones.
-        laws: laws or their names; "auto" is the weighted forecast of the whole catalogue.
+        laws: laws or their names; "auto" is the weighted forecast of the whole catalogue and of
+            the laws of one's own that are asked for.
         shares: of the rolling backtests.
         objective: what fits minimise.
         method: "joint", or "staged" for laws whose authors fit them in stages.
@@ -227,7 +228,7 @@ def _one_split(
     try:
         candidates = fit_candidates(
             rest,
-            None if AUTO in named else own,
+            _with_catalogue(own) if AUTO in named else own,
             objective=objective,
             method=method,
             bootstrap=bootstrap,
@@ -251,3 +252,8 @@ def _one_split(
         except FitError as error:
             refused[name] = str(error)
     return outcome
+
+
+def _with_catalogue(own: Sequence[Law]) -> list[Law]:
+    """The catalogue and laws of one's own, which replace those of the same name."""
+    return list({**CATALOGUE, **{law.name: law for law in own}}.values())

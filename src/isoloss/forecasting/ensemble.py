@@ -19,6 +19,7 @@ from isoloss.fitting import STAGED_METHODS, ErrorGrowth, Fit, Objective, fit
 from isoloss.forecasting.reach import Region
 from isoloss.forecasting.rolling import Folds, RollingErrors, folds_by_compute, rolling_errors
 from isoloss.laws import CATALOGUE, Law
+from isoloss.notes import Note
 from isoloss.runs import Runs
 
 DEFAULT_BOOTSTRAP = 100
@@ -38,6 +39,7 @@ class Candidates:
         folds: what the backtests fitted.
         refused: why each of the other laws is not there.
         region: what the table covers.
+        notes: what to know of the table.
     """
 
     fits: Mapping[str, Fit]
@@ -45,6 +47,7 @@ class Candidates:
     folds: Folds
     refused: Mapping[str, str]
     region: Region
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def fit_candidates(
     if not fits:
         reasons = "; ".join(dict.fromkeys(refused.values()))
         raise FitError(f"no law can be fitted to {runs.source}: {reasons}")
-    return Candidates(fits, errors, folds, refused, Region.of_runs(runs))
+    return Candidates(fits, errors, folds, refused, Region.of_runs(runs), runs.notes)
 
 
 def weigh(candidates: Candidates, names: Sequence[str]) -> Ensemble:
@@ -164,7 +167,9 @@ def _error_matrix(candidates: Candidates, names: Sequence[str]) -> tuple[Array, 
         matrix[own, column] = errors.log_error
         reach[own] = errors.reach
     if keys:
-        worst = np.nanmax(np.abs(matrix), axis=1, keepdims=True)
+        # With its sign: an error of the other sign would cancel in the mean and be rewarded.
+        place = np.nanargmax(np.abs(matrix), axis=1)
+        worst = np.take_along_axis(matrix, place[:, None], axis=1)
         matrix = np.where(np.isnan(matrix), worst, matrix)
     return matrix, np.array([fold for fold, _ in keys], dtype=np.int64), reach
 

@@ -106,16 +106,18 @@ def combine(
         [candidates.fits[name].surface.predict(params=params, tokens=tokens) for name in names]
     )
     logs = np.log(losses[[names.index(name) for name in used]])
-    reach = region.reach(params, tokens)
+    beyond = extrapolation_deviation(
+        ensemble.growth, region.reach(params, tokens), region.aside(params, tokens)
+    )
     noise = float(shares @ [candidates.fits[name].noise for name in used])
-    freedom = int(min(fit.n_runs - len(fit.law.parameters) for fit in candidates.fits.values()))
+    used_fits = [candidates.fits[name] for name in used]
+    freedom = float(shares @ [fit.n_runs - len(fit.law.parameters) for fit in used_fits])
     predictions = []
     for index, point in enumerate(points):
         mean = float(shares @ logs[:, index])
         parameters = float(shares @ [by_law[name][index].parameters for name in used])
         disagreement = float(np.sqrt(shares @ (logs[:, index] - mean) ** 2))
-        beyond = float(extrapolation_deviation(ensemble.growth, reach[index]))
-        deviations = Deviations(parameters, noise, max(beyond, disagreement))
+        deviations = Deviations(parameters, noise, max(float(beyond[index]), disagreement))
         predictions.append(make_prediction(point, mean, deviations, level, freedom, region))
     return Forecast(
         tuple(predictions),
@@ -137,7 +139,7 @@ def _reasons(
             lines[name] = f"weight {weight:.2f}: the table is too small for backtests"
             continue
         failed = len(candidates.errors[name].failed)
-        skipped = f", {failed} folds too small for it" if failed else ""
+        skipped = f", {failed} fold{'s' * (failed > 1)} too small for it" if failed else ""
         lines[name] = (
             f"weight {weight:.2f}: {100 * score:.2f} % error when predicting the dearer runs "
             f"from the cheaper{skipped}"
@@ -148,7 +150,7 @@ def _reasons(
 def _notes(
     candidates: Candidates, ensemble: Ensemble, predictions: Sequence[Prediction]
 ) -> list[Note]:
-    notes = list(next(iter(candidates.fits.values())).notes)
+    notes = list(candidates.notes)
     if ensemble.growth is None:
         notes.append(
             Note(

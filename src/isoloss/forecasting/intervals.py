@@ -10,9 +10,9 @@ from scipy.special import stdtrit
 from isoloss.arrays import Array
 from isoloss.fitting import ErrorGrowth
 
-# Where a table is too small for backtests: error in log loss for each factor e beyond the data.
+# Where backtests say nothing: error in log loss for each factor e beyond the data.
 UNTESTED_GROWTH = 0.02
-# Interval half-widths beyond this share of the loss say that the data do not determine it.
+# Half-widths in log loss, at a level of 90 %, beyond which the data do not determine the loss.
 UNBOUNDED = 0.5
 # Widths of a normal distribution's central 50 % and 90 %, in standard deviations.
 _CENTRAL_HALF = 1.3489795003921634
@@ -59,11 +59,19 @@ def parameter_deviation(replicates: Array) -> Array:
     return np.where(np.isfinite(spread), spread, np.inf)
 
 
-def extrapolation_deviation(growth: ErrorGrowth | None, reach: Array) -> Array:
-    """Standard deviation of the error of a law's form, as backtests have shown it to grow."""
-    return UNTESTED_GROWTH * reach if growth is None else growth.deviation(reach)
+def extrapolation_deviation(growth: ErrorGrowth | None, reach: Array, aside: Array) -> Array:
+    """Standard deviation of the error of a law's form beyond the data.
+
+    Args:
+        growth: how errors grew with reach in backtests, if there were any.
+        reach: how far beyond the data, see `Region.reach`.
+        aside: how far outside the runs' D/N, see `Region.aside`. Backtests follow the table's own
+            D/N, and on a ladder of one D/N laws that cannot tell N from D pass them all.
+    """
+    tested = UNTESTED_GROWTH * reach if growth is None else growth.deviation(reach)
+    return np.hypot(tested, UNTESTED_GROWTH * aside)
 
 
-def half_width(deviation: float, level: float, freedom: int) -> float:
+def half_width(deviation: float, level: float, freedom: float) -> float:
     """Half-width in log loss of an interval of the given level (Student's t)."""
-    return float(stdtrit(max(freedom, 1), 0.5 + level / 2) * deviation)
+    return float(stdtrit(max(freedom, 1.0), 0.5 + level / 2) * deviation)

@@ -55,7 +55,7 @@ class Prediction:
         return {
             **vars(self),
             "extrapolation": dict(self.extrapolation),
-            "deviations": vars(self.deviations),
+            "deviations": dict(vars(self.deviations)),
         }
 
 
@@ -103,16 +103,25 @@ def check_points(points: Sequence[Point]) -> None:
     Raises:
         InputError: there is no point, or one is no such pair.
     """
-    if not points:
+    if len(points) == 0:
         raise InputError("no point to predict", where="--at", expected="N:D, such as 70B:1.4T")
     for point in points:
-        if len(point) != 2 or not all(np.isfinite(size) and size > 0 for size in point):
+        if not _is_point(point):
             raise InputError(
                 "not a point",
                 where="--at",
                 found=repr(point),
-                expected="parameters and tokens, both positive",
+                expected="pairs of parameters and tokens, both positive numbers",
             )
+
+
+def _is_point(point: object) -> bool:
+    try:
+        sizes = np.asarray(point)
+    except ValueError:
+        return False
+    usable = sizes.shape == (2,) and sizes.dtype.kind in "iuf"
+    return usable and bool(np.all(np.isfinite(sizes) & (sizes > 0)))
 
 
 def region_of_fit(fit: Fit) -> Region:
@@ -136,7 +145,9 @@ def deviations_of_law(fit: Fit, region: Region, points: Sequence[Point]) -> list
     params, tokens = np.array(points, dtype=np.float64).T
     replicates = fit.surface.predict_replicates(params=params, tokens=tokens)
     parameters = parameter_deviation(replicates)
-    extrapolation = extrapolation_deviation(fit.growth, region.reach(params, tokens))
+    extrapolation = extrapolation_deviation(
+        fit.growth, region.reach(params, tokens), region.aside(params, tokens)
+    )
     return [
         Deviations(float(own), fit.noise, float(far))
         for own, far in zip(parameters, extrapolation, strict=True)
@@ -148,7 +159,7 @@ def make_prediction(
     log_loss: float,
     deviations: Deviations,
     level: float,
-    freedom: int,
+    freedom: float,
     region: Region,
 ) -> Prediction:
     """A prediction with its interval, from the log of the loss and its standard deviations."""
@@ -223,8 +234,8 @@ def check_level(level: float) -> None:
 def unsound(fit: Fit, region: Region, point: Point, deviations: Deviations) -> list[str]:
     """Why a law cannot be believed at a point; empty where it can."""
     reasons = departures(fit.surface, region, *point)
-    spread = np.hypot(deviations.parameters, deviations.extrapolation)
-    if not spread <= UNBOUNDED:
+    spread = float(np.hypot(deviations.parameters, deviations.extrapolation))
+    if not half_width(spread, DEFAULT_LEVEL, np.inf) <= UNBOUNDED:
         reasons.append("the data do not determine its loss there")
     return reasons
 

@@ -15,21 +15,24 @@ from isoloss.runs import Runs
 _STEPS = 24
 # A loss that rises by less than this share per factor e is flat, not rising.
 _FLAT = 1e-9
+# Sizes closer than this factor count as one.
+_SAME = 1.05
 
 
 @dataclass(frozen=True)
 class Region:
-    """The part of the (N, D) plane that runs cover: smallest and largest N, D and C = 6 N D."""
+    """The part of the (N, D) plane that runs cover: from where to where in N, D, C = 6 N D, D/N."""
 
     params: tuple[float, float]
     tokens: tuple[float, float]
     flops: tuple[float, float]
+    tokens_per_param: tuple[float, float] = (0.0, np.inf)
 
     @classmethod
     def of(cls, params: Array, tokens: Array) -> Region:
         """The region of some runs."""
-        flops = 6.0 * params * tokens
-        return cls(*((float(each.min()), float(each.max())) for each in (params, tokens, flops)))
+        columns = (params, tokens, 6.0 * params * tokens, tokens / params)
+        return cls(*((float(each.min()), float(each.max())) for each in columns))
 
     @classmethod
     def of_runs(cls, runs: Runs) -> Region:
@@ -39,9 +42,9 @@ class Region:
     def multiples(self, params: float, tokens: float) -> dict[str, float]:
         """A point's N, D and C as multiples of the largest of the runs; above 1 is beyond them."""
         return {
-            "params": params / self.params[1],
-            "tokens": tokens / self.tokens[1],
-            "flops": 6.0 * params * tokens / self.flops[1],
+            "params": float(params / self.params[1]),
+            "tokens": float(tokens / self.tokens[1]),
+            "flops": float(6.0 * params * tokens / self.flops[1]),
         }
 
     def reach(self, params: npt.ArrayLike, tokens: npt.ArrayLike) -> Array:
@@ -60,13 +63,30 @@ class Region:
         farthest: Array = np.maximum.reduce(excess)
         return farthest
 
+    def aside(self, params: npt.ArrayLike, tokens: npt.ArrayLike) -> Array:
+        """Natural log of how many times outside the runs' range of D/N points lie, 0 inside."""
+        ratio = np.asarray(tokens, dtype=np.float64) / np.asarray(params, dtype=np.float64)
+        low, high = self.tokens_per_param
+        return np.abs(np.log(ratio / np.clip(ratio, low, high)))
+
 
 def departures(surface: Surface, region: Region, params: float, tokens: float) -> list[str]:
     """Why a law cannot be believed at a point; empty where it can.
 
     Looks along the straight line, in logs, from the nearest covered point to the point asked for:
-    the loss must be a positive number there and must not rise with N or D.
+    the loss must be a positive number there and must not rise with N or D. Runs of one size, or of
+    one length, are no evidence for another, whatever the law makes of them.
     """
+    unseen = [
+        name
+        for name, value, (low, high) in (
+            ("params", params, region.params),
+            ("tokens", tokens, region.tokens),
+        )
+        if high < _SAME * low and not low / _SAME <= value <= high * _SAME
+    ]
+    if unseen:
+        return [f"all runs have the same {name}, and tell nothing of another" for name in unseen]
     near = (np.clip(params, *region.params), np.clip(tokens, *region.tokens))
     shares = np.linspace(0.0, 1.0, _STEPS)
     path = {

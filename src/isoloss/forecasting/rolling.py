@@ -11,13 +11,14 @@ from isoloss.errors import FitError
 from isoloss.fitting import ErrorGrowth, Fit
 from isoloss.fitting.fit import make_problem, staged_working
 from isoloss.fitting.identifiability import require_carrying
-from isoloss.fitting.solver import Problem, solve
+from isoloss.fitting.problem import Problem
+from isoloss.fitting.solver import solve
 from isoloss.fitting.starts import random_starts
 from isoloss.forecasting.reach import Region
 from isoloss.runs import Runs
 
 SHARES = (0.4, 0.55, 0.7, 0.85)
-_STARTS = 24
+_STARTS = 12
 # The smallest table of which a share still tells something.
 _MIN_FITTED = 4
 # ln(predicted/measured) beyond this is a failure whatever its size; it keeps averages finite.

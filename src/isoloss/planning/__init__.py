@@ -8,7 +8,7 @@ from isoloss.planning.allocation import (
     deviate,
     optimal_path,
 )
-from isoloss.planning.optimum import Optimum, optimum, replicate_optimum
+from isoloss.planning.optimum import Optimum, near_optimal_band, optimum, replicate_optimum
 
 __all__ = [
     "DEVIATIONS",
@@ -17,6 +17,7 @@ __all__ = [
     "Optimum",
     "allocate",
     "deviate",
+    "near_optimal_band",
     "optimal_path",
     "optimum",
     "replicate_optimum",

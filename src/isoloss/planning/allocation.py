@@ -12,18 +12,21 @@ import polars as pl
 from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
 from isoloss.fitting import Fit
-from isoloss.forecasting import DEFAULT_LEVEL, predict
+from isoloss.forecasting import DEFAULT_LEVEL, predict, region_of_fit
+from isoloss.forecasting.prediction import check_level
 from isoloss.laws import Surface
 from isoloss.notes import Note, Severity
-from isoloss.planning.optimum import optimum, replicate_optimum, require_optimum
+from isoloss.planning.optimum import (
+    check_budgets,
+    near_optimal_band,
+    optimum,
+    replicate_optimum,
+    require_optimum,
+)
 from isoloss.plotting import Plottable
 
 # Sizes, as multiples of the optimal one, at which the price of deviating is shown.
 DEVIATIONS = (0.25, 0.5, 0.7071067811865476, 1.4142135623730951, 2.0, 4.0)
-# Sizes whose loss is within this share of the optimum are as good in practice.
-_NEAR_OPTIMAL = 1e-3
-_BAND_GRID = 2001
-_BAND_REACH = 100.0
 # Replicates without an optimum that are still tolerated before an interval is in doubt.
 _TOLERATED = 0.05
 # Newton steps over ln(C) towards equivalent compute, and when they have arrived.
@@ -106,7 +109,7 @@ class Allocation(Plottable):
             "level": self.level,
             "intervals": {name: list(pair) for name, pair in self.intervals.items()},
             "near_optimal_params": list(self.near_optimal),
-            "deviations": [vars(entry) for entry in self.deviations],
+            "deviations": [dict(vars(entry)) for entry in self.deviations],
             "method": "closed form" if self.closed_form else "search",
             "notes": [note.to_json() for note in self.notes],
         }
@@ -125,13 +128,13 @@ def allocate(law: Fit | Surface, flops: float, *, level: float = DEFAULT_LEVEL) 
         level: of the intervals.
 
     Raises:
-        FitError: the law has no interior optimum at this budget, or cannot be believed there.
-        InputError: the budget is no positive number.
+        FitError: the fit did not converge, or the law has no interior optimum at this budget or
+            cannot be believed there.
+        InputError: the budget is no positive number, or the level no probability.
     """
-    if not (np.isfinite(flops) and flops > 0):
-        raise InputError(
-            "not a budget", where="--flops", found=f"{flops:g}", expected="a positive number"
-        )
+    check_level(level)
+    if isinstance(law, Fit):
+        law.require_converged()
     surface = law.surface if isinstance(law, Fit) else law
     params, tokens = require_optimum(surface, flops)
     notes: list[Note] = []
@@ -149,10 +152,19 @@ def allocate(law: Fit | Surface, flops: float, *, level: float = DEFAULT_LEVEL) 
                     details={"flops": beyond},
                 )
             )
+        notes += _untested_ratio(law, tokens / params)
     else:
         loss = float(surface.predict(params=params, tokens=tokens))
         lower = upper = loss
+        notes.append(
+            Note(
+                "no-interval",
+                "coefficients alone say nothing of their errors: lower and upper repeat the loss",
+            )
+        )
+    deviations = deviate(surface, flops, [params * factor for factor in DEVIATIONS])
     intervals, doubts = _intervals(surface, flops, level)
+    band = near_optimal_band(surface, flops, params)
     return Allocation(
         flops,
         params,
@@ -162,11 +174,11 @@ def allocate(law: Fit | Surface, flops: float, *, level: float = DEFAULT_LEVEL) 
         upper,
         level,
         intervals,
-        _near_optimal(surface, flops, params),
-        deviate(surface, flops, [params * factor for factor in DEVIATIONS]),
+        (float(band[0][0]), float(band[1][0])),
+        deviations,
         bool(surface.law.optimum),
         surface,
-        (*notes, *doubts),
+        (*notes, *doubts, *_falling_again(deviations)),
     )
 
 
@@ -175,10 +187,16 @@ def deviate(surface: Surface, flops: float, params: Sequence[float]) -> tuple[De
 
     Raises:
         FitError: the law has no interior optimum at this budget.
+        InputError: the budget or a size is no positive number.
     """
+    sizes = np.asarray(params, dtype=np.float64)
+    unusable = sizes[~(np.isfinite(sizes) & (sizes > 0))]
+    if unusable.size:
+        raise InputError(
+            "not a size", where="params", found=f"{unusable[0]:g}", expected="a positive number"
+        )
     best_params, best_tokens = require_optimum(surface, flops)
     best = float(surface.predict(params=best_params, tokens=best_tokens))
-    sizes = np.asarray(params, dtype=np.float64)
     tokens = flops / (6.0 * sizes)
     loss = surface.predict(params=sizes, tokens=tokens)
     share = _equivalent_compute(surface, loss, flops) / flops
@@ -187,7 +205,12 @@ def deviate(surface: Surface, flops: float, params: Sequence[float]) -> tuple[De
 
 
 def optimal_path(surface: Surface, flops: Sequence[float]) -> pl.DataFrame:
-    """Optimal params, tokens, tokens_per_param and loss for each budget; NaN without optimum."""
+    """Optimal params, tokens, tokens_per_param and loss for each budget; NaN without optimum.
+
+    Raises:
+        InputError: a budget is no positive number.
+    """
+    check_budgets(flops)
     found = optimum(surface, flops)
     return pl.DataFrame(
         {
@@ -214,19 +237,40 @@ def _equivalent_compute(surface: Surface, loss: Array, flops: float) -> Array:
         slope = surface.slopes(params=found.params, tokens=found.tokens)["tokens"] / reached
         step = (np.log(loss) - np.log(reached)) / slope
         log_flops = log_flops + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+        if not np.any(np.abs(step) >= _STEP_TOLERANCE):
+            break
     return np.where(np.abs(step) < _STEP_TOLERANCE, np.exp(log_flops), np.nan)
 
 
-def _near_optimal(surface: Surface, flops: float, params: float) -> tuple[float, float]:
-    """The connected band of N around the optimum whose loss is within 0.1 % of it."""
-    grid = params * np.geomspace(1 / _BAND_REACH, _BAND_REACH, _BAND_GRID)
-    loss = surface.predict(params=grid, tokens=flops / (6.0 * grid))
-    middle = _BAND_GRID // 2
-    outside = np.flatnonzero(~(loss <= loss[middle] * (1 + _NEAR_OPTIMAL)))
-    below, above = outside[outside < middle], outside[outside > middle]
-    first = below[-1] + 1 if below.size else 0
-    last = above[0] - 1 if above.size else _BAND_GRID - 1
-    return float(grid[first]), float(grid[last])
+def _untested_ratio(fit: Fit, ratio: float) -> list[Note]:
+    low, high = region_of_fit(fit).tokens_per_param
+    if low <= ratio <= high:
+        return []
+    return [
+        Note(
+            "untested-ratio",
+            f"no run had {ratio:.3g} tokens per parameter, only {low:.3g} to {high:.3g}: add runs "
+            "nearer to the optimum",
+            Severity.WARNING,
+            {"tokens_per_param": ratio, "smallest": low, "largest": high},
+        )
+    ]
+
+
+def _falling_again(deviations: Sequence[Deviation]) -> list[Note]:
+    lower = [entry.params for entry in deviations if entry.loss_increase < 0]
+    if not lower:
+        return []
+    listed = ", ".join(f"{params:.3g}" for params in lower)
+    return [
+        Note(
+            "falls-again",
+            f"for the same compute the law predicts a still lower loss at N = {listed}: it has "
+            "left its sane domain there, and its optimum is in doubt",
+            Severity.WARNING,
+            {"params": lower},
+        )
+    ]
 
 
 def _intervals(

@@ -12,7 +12,7 @@ from isoloss.errors import InputError
 from isoloss.fitting import Fit
 from isoloss.forecasting import Region, region_of_fit
 from isoloss.laws import PARAMS, TOKENS, Surface
-from isoloss.planning import optimum
+from isoloss.planning import near_optimal_band, optimum
 
 # Shown beyond the data: enough to see where the surface leads, at both ends.
 _MARGIN = 1.5
@@ -21,10 +21,6 @@ _BEYOND = 5.0
 _WITHOUT_DATA = Region((1e8, 1e11), (2e9, 2e12), (1.2e18, 1.2e24))
 _ROUNDING = 1e-9
 _PATH_POINTS = 80
-_BAND_POINTS = 601
-_BAND_REACH = 30.0
-# The same share as `Allocation.near_optimal`.
-_NEAR_OPTIMAL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -115,16 +111,9 @@ def best_path(surface: Surface, flops: tuple[float, float], count: int = _PATH_P
     budgets = np.geomspace(*flops, count)
     params = optimum(surface, budgets).params
     tokens = budgets / (6 * params)
-    factors = np.geomspace(1 / _BAND_REACH, _BAND_REACH, _BAND_POINTS)[:, None]
     with np.errstate(all="ignore"):
-        loss = surface.predict(params=factors * params, tokens=tokens / factors)
-        worse = ~(loss <= loss[_BAND_POINTS // 2] * (1 + _NEAR_OPTIMAL))
-    middle = _BAND_POINTS // 2
-    below, above = worse[middle::-1], worse[middle:]
-    first = middle - np.where(below.any(axis=0), np.argmax(below, axis=0) - 1, middle)
-    last = middle + np.where(above.any(axis=0), np.argmax(above, axis=0) - 1, middle)
-    reach = factors[:, 0]
-    return Path(budgets, params, tokens, params * reach[first], params * reach[last])
+        lower, upper = near_optimal_band(surface, budgets, params)
+    return Path(budgets, params, tokens, lower, upper)
 
 
 def without_replicates(surface: Surface) -> Surface:
