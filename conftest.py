@@ -1,4 +1,7 @@
-"""Runs the examples of README.md and docs: Python blocks, and `$ isoloss ...` in console blocks."""
+"""What every test may ask for, and the examples of README.md and docs as tests.
+
+Python blocks run as they are, and the `$ isoloss ...` lines of console blocks must end well.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+from hypothesis import settings
 from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
+# Shared machines stall now and then; a deadline would turn that into a failure of the code.
+settings.register_profile("isoloss", deadline=None, max_examples=30, derandomize=True)
+settings.load_profile("isoloss")
+
 PROMPT = "$ isoloss "
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real run tables beside the checkout; the test is skipped where it is absent."""
+    folder = Path(__file__).parents[1] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the run tables in ../shared/data are not on this machine")
+    return folder
 
 
 def run_console(example: Example) -> str | None:

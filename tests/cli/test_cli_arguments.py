@@ -357,4 +357,4 @@ def test_weights_are_finite_and_not_negative(cell: str, tmp_path: Path) -> None:
     rows = [[*row, cell if place == 4 else 1.0] for place, row in enumerate(good_rows())]
     path = write_table(tmp_path / "runs.csv", rows, "params,tokens,loss,w")
     said = refusal("fit", path, "--weights", "w", *CHINCHILLA)
-    assert said.startswith("column 'w': unusable weights: ")
+    assert said.startswith("column 'w': unusable weight of run 5: found ")

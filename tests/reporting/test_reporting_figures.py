@@ -26,6 +26,8 @@ from isoloss.reporting import (
 )
 from isoloss.runs import Runs
 
+pytest_plugins = ("reporting_fixtures",)
+
 EPOCH = Surface.published(CATALOGUE["chinchilla"], "epoch-2024")
 
 

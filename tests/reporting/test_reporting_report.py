@@ -25,6 +25,8 @@ from isoloss.reporting.mathematics import formula_html
 from isoloss.reporting.wording import loss_text, number_text, signed_percent
 from isoloss.runs import Runs, read_runs
 
+pytest_plugins = ("reporting_fixtures",)
+
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 COMMANDS = ["isoloss fit runs.csv --law chinchilla", 'isoloss report runs.csv --where "a < 1"']
 

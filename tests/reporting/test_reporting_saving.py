@@ -13,6 +13,8 @@ from isoloss.fitting import Fit
 from isoloss.reporting import residual_figure, save_figure, surface_figure, to_svg
 from isoloss.reporting.style import INK, PAPER
 
+pytest_plugins = ("reporting_fixtures",)
+
 
 def test_the_same_figure_gives_the_same_svg(chinchilla: Fit) -> None:
     assert to_svg(surface_figure(chinchilla)) == to_svg(surface_figure(chinchilla))

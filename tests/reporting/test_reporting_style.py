@@ -19,6 +19,8 @@ from isoloss.laws import CATALOGUE
 from isoloss.reporting import law_looks, surface_figure
 from isoloss.reporting.style import error_text, new_figure, size_scale, size_text, tick_fractions
 
+pytest_plugins = ("reporting_fixtures",)
+
 
 def test_laws_of_the_catalogue_and_their_weighted_mean_all_look_different() -> None:
     names = [*CATALOGUE, AUTO]

@@ -24,6 +24,8 @@ from isoloss.reporting.plane import best_path, outline
 from isoloss.reporting.residuals import size_means
 from isoloss.runs import Runs, read_runs
 
+pytest_plugins = ("reporting_fixtures",)
+
 EPOCH = Surface.published(CATALOGUE["chinchilla"], "epoch-2024")
 WITH_BATCH = Law(
     name="with-batch",
