@@ -57,6 +57,7 @@ def fit(
     method: str = "joint",
     weights: npt.ArrayLike | str | None = None,
     bootstrap: int = DEFAULT_BOOTSTRAP,
+    resample: str = "pairs",
     starts: int = DEFAULT_STARTS,
     seed: int = 0,
     threads: int | None = None,
@@ -72,6 +73,8 @@ def fit(
         method: "joint", or "staged" for Farseer's own method.
         weights: weight of each run, or the name of a column.
         bootstrap: replicates.
+        resample: what replicates vary: "pairs" (runs), "residual" (errors), "cluster:COLUMN"
+            (groups of runs), "noise" or "noise:0.002" (the error of each measurement).
         starts: random starts of the joint method.
         seed: of starts and replicates.
         threads: at most this many; all processors where not given.
@@ -88,6 +91,7 @@ def fit(
         method=method,
         weights=weights,
         bootstrap=bootstrap,
+        resample=resample,
         starts=starts,
         seed=seed,
         threads=threads,

@@ -132,6 +132,14 @@ Bootstrap = Annotated[
         help="Bootstrap replicates.",
     ),
 ]
+Resample = Annotated[
+    str,
+    typer.Option(
+        "--resample",
+        metavar="KIND",
+        help="What replicates vary: pairs, residual, cluster:COLUMN, noise or noise:SIZE.",
+    ),
+]
 Level = Annotated[
     float,
     typer.Option(

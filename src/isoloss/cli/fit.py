@@ -21,6 +21,7 @@ def fit_verb(
     objective: args.ObjectiveName = "huber",
     method: args.Method = "joint",
     bootstrap: args.Bootstrap = 200,
+    resample: args.Resample = "pairs",
     level: args.Level = 0.9,
     seed: args.Seed = 0,
     threads: args.Threads = None,
@@ -50,6 +51,7 @@ def fit_verb(
             method=method,
             weights=weights,
             bootstrap=bootstrap,
+            resample=resample,
             seed=seed,
             threads=threads,
             advance=lambda count: bars.advance(task, count),
@@ -80,7 +82,7 @@ def _tables(fitted: Fit, level: float) -> list[Any]:
         "fitted in stages: no minimum of the objective is sought"
         if fitted.method == "staged"
         else f"{fitted.status.value}: {search.reached_best} of {search.starts} starts ended in "
-        "the best optimum"
+        f"the best optimum{_next_optimum(search.next_gap)}"
     )
     return [
         table(fitted.law.title, columns, rows),
@@ -89,3 +91,7 @@ def _tables(fitted: Fit, level: float) -> list[Any]:
         found,
         *remarks(fitted.all_notes()),
     ]
+
+
+def _next_optimum(gap: float | None) -> str:
+    return "" if gap is None else f"; the next one is {100 * gap:.3g} % higher"

@@ -18,6 +18,7 @@ from isoloss.fitting.bootstrap import (
     seed_log_noise,
 )
 from isoloss.fitting.identifiability import identifiability, require_carrying
+from isoloss.fitting.local_model import local_model
 from isoloss.fitting.objectives import Objective, find_objective
 from isoloss.fitting.problem import Problem, Solution, Status
 from isoloss.fitting.result import Fit, FittedRows, Search
@@ -91,11 +92,7 @@ def fit(
     for name, count, least in least_allowed:
         if count < least:
             raise InputError("too few", where=name, found=str(count), expected=f"{least} or more")
-    names = [entry.name for entry in law.inputs]
-    inputs = tuple(runs.column(name) for name in names)
-    for name, column in (*zip(names, inputs, strict=True), ("loss", runs.loss)):
-        _require_positive(name, column, runs.source)
-    rows = FittedRows(inputs, runs.loss, _weights(runs, weights))
+    rows = FittedRows(input_columns(law, runs), runs.loss, _weights(runs, weights))
     problem = make_problem(law, rows, objective, centre)
     candidates = random_starts(problem, starts, seed)
     require_carrying(problem, rows.weights, candidates[:, :_CHECKED_STARTS])
@@ -124,15 +121,10 @@ def fit(
             except FitError as error:
                 notes.append(Note("staged-method-not-usable", str(error)))
         solution = solve(problem, candidates, rows.weights, threads=threads, advance=advance)
-        best = _best(problem, solution, rows.weights)
+        best = best_of(problem, solution, rows.weights)
         working, objective_value = best.working[:, 0], float(best.value[0])
         status, drawn = best.status(0), bootstrap
-        near = solution.value <= objective_value * (1 + _SAME_OPTIMUM) + 1e-300
-        search = Search(
-            candidates.shape[1],
-            int(np.sum(solution.converged)),
-            int(np.sum(near & solution.converged)),
-        )
+        search = find_search(problem, solution, best, rows.weights)
         replicates = np.empty((working.size, 0))
         if bootstrap:
             resamples = _resamples(runs, problem, rows, working, resample, bootstrap, seed)
@@ -173,6 +165,19 @@ def _require_positive(name: str, column: Array, source: str) -> None:
             found=f"{column[unusable[0]]:g} in row {unusable[0] + 1}",
             expected="positive numbers: leave such rows out, as by --where",
         )
+
+
+def input_columns(law: Law, runs: Runs) -> tuple[Array, ...]:
+    """The columns of a table that a law reads, in its order.
+
+    Raises:
+        InputError: one is missing, or it or the loss is not positive everywhere.
+    """
+    names = [entry.name for entry in law.inputs]
+    inputs = tuple(runs.column(name) for name in names)
+    for name, column in (*zip(names, inputs, strict=True), ("loss", runs.loss)):
+        _require_positive(name, column, runs.source)
+    return inputs
 
 
 def _weights(runs: Runs, weights: npt.ArrayLike | str | None) -> Array:
@@ -227,7 +232,7 @@ def staged_working(problem: Problem, inputs: Sequence[Array], weights: Array) ->
     return Surface.of_parameters(law, parameters, problem.centre).working
 
 
-def _best(problem: Problem, solution: Solution, weights: Array) -> Solution:
+def best_of(problem: Problem, solution: Solution, weights: Array) -> Solution:
     """The start that ended lowest, taken on to convergence, as a batch of one."""
     working = solution.working[:, [int(np.argmin(solution.value))]]
     best = solve(problem, working, weights)
@@ -236,6 +241,27 @@ def _best(problem: Problem, solution: Solution, weights: Array) -> Solution:
             break
         best = solve(problem, best.working, weights)
     return best
+
+
+def find_search(problem: Problem, solution: Solution, best: Solution, weights: Array) -> Search:
+    """How sure the optimum is: which starts found it, what lies next, how flat it is there."""
+    lowest = float(best.value[0])
+    settled = solution.value[solution.converged]
+    exact = problem.rounding * float(np.sum(weights))
+    same = settled <= max(lowest * (1 + _SAME_OPTIMUM), exact)
+    others = settled[~same]
+    free = (best.working > problem.lower[:, None]) & (best.working < problem.upper[:, None])
+    with np.errstate(all="ignore"):
+        model = local_model(problem, best.working, weights[None, :], problem.measured[None, :])
+        steepness = np.abs(model.gradient) / np.sqrt(model.diagonal * max(lowest, exact))
+    steepness = np.where(free & np.isfinite(steepness), steepness, 0.0)
+    return Search(
+        solution.value.size,
+        settled.size,
+        int(np.sum(same)),
+        float(others.min() / max(lowest, exact) - 1) if others.size else None,
+        float(np.max(steepness)),
+    )
 
 
 def _resamples(

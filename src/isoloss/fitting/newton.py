@@ -16,8 +16,6 @@ _PROMISE_TOLERANCE = 1e-14
 _STALL_TOLERANCE = 1e-9
 # Curvature below this, in units of the Gauss-Newton diagonal, is rounding.
 _FLAT = 1e-12
-# Root-mean-square residual below which a table is met exactly.
-_EXACT_RESIDUAL = 1e-13
 _FIRST_DAMPING = 1e-2
 _LARGEST_DAMPING = 1e14
 _SMALLEST_DAMPING = 1e-16
@@ -64,8 +62,7 @@ class NewtonBlock:
         self.weights, self.measured = weights, measured
         self.model = local_model(problem, self.working, weights, measured)
         self.damping = np.full(count, _FIRST_DAMPING)
-        unit = 1.0 if problem.objective.logarithmic else problem.centre.loss
-        self.exact = (_EXACT_RESIDUAL * unit) ** 2 * np.sum(weights, axis=1)
+        self.exact = problem.rounding * np.sum(weights, axis=1)
 
     def run(self) -> Solution:
         """Iterate until every problem has ended."""

@@ -11,6 +11,9 @@ from isoloss.arrays import Array, Indices, Mask
 from isoloss.fitting.objectives import Objective
 from isoloss.laws.coordinates import Centre, WorkingLaw
 
+# Root-mean-square residual below which a table is met exactly.
+_EXACT_RESIDUAL = 1e-13
+
 
 class Status(Enum):
     """How a fit ended; the value says what it means and what to do."""
@@ -54,6 +57,13 @@ class Problem:
     def upper(self) -> Array:
         """Upper bounds of the working parameters."""
         return np.array([parameter.upper for parameter in self.law.parameters])
+
+    @property
+    def rounding(self) -> float:
+        """What a run of weight one adds to the objective when it is met exactly, to rounding."""
+        unit = 1.0 if self.objective.logarithmic else self.centre.loss
+        residual = np.array([_EXACT_RESIDUAL * unit])
+        return float(self.objective.penalty(residual, self.objective.scale).value[0])
 
     def predict(self, working: Array) -> Array:
         """Predictions for each row and problem, working parameters (parameters, problems)."""

@@ -48,11 +48,17 @@ class Search:
         starts: fits started.
         converged: starts that reached an optimum.
         reached_best: starts that reached the best one.
+        next_gap: how much higher, as a share, the objective is at the next best optimum; None
+            where all starts that converged ended in the same one.
+        gradient: largest slope of the objective at the optimum, with each parameter in units of
+            its own conditional standard error and the objective in units of itself.
     """
 
     starts: int
     converged: int
     reached_best: int
+    next_gap: float | None = None
+    gradient: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,15 +117,21 @@ def _restore(document: Mapping[str, Any]) -> Fit:
     replicates = _numbers(state["replicates"]).reshape(-1, count).T
     centre = Centre(tuple(middle[:-1].tolist()), float(middle[-1]))
     known, provenance, growth = document["identifiability"], document["provenance"], state["growth"]
-    value = document["objective"]["value"]
+    search = document["search"]
     return Fit(
         surface=Surface(law, centre, working, replicates),
         rows=rows,
         objective=find_objective(state["objective"]),
-        objective_value=math.inf if value is None else float(value),
+        objective_value=_infinite_if_none(document["objective"]["value"]),
         status=Status(document["status"]),
         method=str(document["method"]),
-        search=Search(**{name: int(count) for name, count in document["search"].items()}),
+        search=Search(
+            int(search["starts"]),
+            int(search["converged"]),
+            int(search["reached_best"]),
+            None if search["next_gap"] is None else float(search["next_gap"]),
+            _infinite_if_none(search["gradient"]),
+        ),
         identifiability=Identifiability(
             float(known["condition"]), _names(known["weak"]), _names(known["at_bound"])
         ),
@@ -144,6 +150,10 @@ def _restore(document: Mapping[str, Any]) -> Fit:
         ),
         growth=growth and ErrorGrowth(float(growth["per_reach"]), int(growth["n_points"])),
     )
+
+
+def _infinite_if_none(value: Any) -> float:
+    return math.inf if value is None else float(value)
 
 
 def _names(values: Any) -> tuple[str, ...]:
