@@ -15,6 +15,9 @@ from isoloss.fitting.problem import Problem
 
 # Problems x rows expanded at once: a few dozen such arrays of doubles should stay in the cache.
 _PIECE_ELEMENTS = 1 << 15
+# Multiplications of one matrix product. Above a quarter of a million OpenBLAS spreads it over
+# threads of its own, which wait for each other far longer than so small a product takes.
+_PRODUCT_SIZE = 200_000
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,15 @@ def _add(
     first = np.empty((problems, count, weights.shape[1]))
     for k in range(count):
         first[:, k] = law.first[k]
-    total.gradient[:] += np.matmul(first, by_value[:, :, None])[:, :, 0].T
-    products = np.matmul(first * by_square[:, None, :], first.transpose(0, 2, 1))
-    total.hessian[:] += products.transpose(1, 2, 0)
+    total.gradient[:] += np.einsum("bkn,bn->kb", first, by_value)
+    scaled = first * by_square[:, None, :]
+    length = max(1, _PRODUCT_SIZE // count**2)
+    for begin in range(0, weights.shape[1], length):
+        part = slice(begin, begin + length)
+        products = np.matmul(scaled[:, :, part], first[:, :, part].transpose(0, 2, 1))
+        total.hessian[:] += products.transpose(1, 2, 0)
     np.square(first, out=first)
-    total.diagonal[:] += np.matmul(first, reweighted[:, :, None])[:, :, 0].T
+    total.diagonal[:] += np.einsum("bkn,bn->kb", first, reweighted)
     for (j, k), second in law.second.items():
         entry = _over_rows(by_value, second)
         total.hessian[j, k] += entry
@@ -128,5 +135,5 @@ def _over_rows(weighted: Array, factor: Array) -> Array:
         total: Array = weighted.sum(axis=1) * np.reshape(factor, -1)
         return total
     if shape[0] == 1:
-        return np.asarray(weighted @ factor[0])
+        return np.asarray(np.einsum("bn,n->b", weighted, factor[0]))
     return np.asarray(np.einsum("bn,bn->b", weighted, factor))

@@ -1,0 +1,143 @@
+"""How near the solver comes to the arithmetic it cannot avoid, and how its time grows.
+
+    .venv/bin/python benchmarks/solver_speed.py [RUNS.csv]
+
+The floor: every evaluation of a law takes its transcendental functions (exp and log) once for each
+row and replicate. Their number is counted in the compiled formula, the evaluations are counted by
+the solver, and the cost of one is timed on arrays of the size the solver uses, in the same run.
+Growth is measured on simulated runs, in rows (one fit from one start) and in replicates.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import sympy
+from rich.console import Console
+from rich.table import Table
+
+import isoloss
+from isoloss.arrays import Array
+from isoloss.fitting import fit
+from isoloss.fitting.bootstrap import pairs_bootstrap
+from isoloss.fitting.fit import make_problem
+from isoloss.fitting.objectives import find_objective
+from isoloss.fitting.problem import Problem
+from isoloss.fitting.result import FittedRows
+from isoloss.fitting.solver import solve
+from isoloss.laws import Surface, find_law, working_law
+
+REPLICATES = {"chinchilla": 4000, "coupled": 2000, "farseer": 1000}
+ELEMENTS = 1 << 15
+REPEATS = 3
+
+
+def best_time(work: Callable[[], object]) -> float:
+    """Least wall time of a few repeats."""
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def transcendental_functions(law: str) -> int:
+    """Distinct functions of rows and replicates in a law's working formula, and one for the log."""
+    evaluator = working_law(find_law(law)).evaluator
+    rows, parameters = set(evaluator.inputs), set(evaluator.parameters)
+    kinds = (sympy.exp, sympy.log, sympy.Pow, sympy.Function)
+    return 1 + sum(
+        1
+        for each in evaluator.expression.atoms(*kinds)
+        if each.free_symbols & rows
+        and each.free_symbols & parameters
+        and not (each.is_Pow and each.exp.is_number)
+    )
+
+
+def floor_table(path: Path) -> Table:
+    """Time of a bootstrap beside the time of its transcendental functions."""
+    runs = isoloss.read_runs(path, where="not excluded_by_epoch")
+    sample = np.random.default_rng(0).uniform(-1, 1, ELEMENTS)
+    per_function = best_time(lambda: [np.exp(sample) for _ in range(200)]) / (200 * ELEMENTS)
+    shown = Table(title=f"{len(runs)} rows; one exp takes {1e9 * per_function:.2f} ns")
+    for column in ("law", "replicates", "evaluations", "floor s", "1 thread s", "2 threads s"):
+        shown.add_column(column, justify="right")
+    shown.add_column("times the floor", justify="right")
+    for law, replicates in REPLICATES.items():
+        fitted = fit(runs, law, starts=32)
+        problem = make_problem(fitted.law, fitted.rows, fitted.objective, fitted.surface.centre)
+        weights = pairs_bootstrap(fitted.rows.weights, replicates, 0).weights
+        begin = np.repeat(fitted.surface.working[:, None], replicates, axis=1)
+        solution = solve(problem, begin, weights, threads=1)
+        evaluations = int(np.sum(solution.iterations + 1))
+        floor = evaluations * len(runs) * transcendental_functions(law) * per_function
+        single = best_time(functools.partial(solve, problem, begin, weights, threads=1))
+        double = best_time(functools.partial(solve, problem, begin, weights, threads=2))
+        shown.add_row(
+            law,
+            str(replicates),
+            str(evaluations),
+            f"{floor:.3f}",
+            f"{single:.3f}",
+            f"{double:.3f}",
+            f"{single / floor:.1f}",
+        )
+    return shown
+
+
+def simulated(rows: int) -> tuple[Problem, Array]:
+    """Runs of a known Farseer surface, and a start near its truth."""
+    truth = Surface.published(find_law("farseer"), "notebook")
+    generator = np.random.default_rng(0)
+    params = 10 ** generator.uniform(8.3, 10, rows)
+    tokens = 10 ** generator.uniform(9, 11.5, rows)
+    noise = np.exp(1e-3 * generator.standard_normal(rows))
+    loss = truth.predict(params=params, tokens=tokens) * noise
+    own = FittedRows((params, tokens), loss, np.ones(rows))
+    problem = make_problem(truth.law, own, find_objective("huber"))
+    published = np.array([truth.parameters[name] for name in truth.law.parameter_names])
+    return problem, 1.02 * problem.law.to_working(published, problem.centre)[:, None]
+
+
+def growth_table() -> Table:
+    """Time against rows and against replicates, two decades each."""
+    shown = Table(title="Growth of time, farseer, Huber; one thread")
+    for column in ("rows", "replicates", "seconds", "microseconds a row, replicate and iteration"):
+        shown.add_column(column, justify="right")
+    for rows, replicates in (
+        (10_000, 1),
+        (100_000, 1),
+        (1_000_000, 1),
+        (400, 10),
+        (400, 100),
+        (400, 1000),
+    ):
+        problem, start = simulated(rows)
+        begin = np.repeat(start, replicates, axis=1)
+        weights = None
+        if replicates > 1:
+            weights = pairs_bootstrap(np.ones(rows), replicates, 0).weights
+        started = time.perf_counter()
+        solution = solve(problem, begin, weights, threads=1)
+        seconds = time.perf_counter() - started
+        work = rows * float(np.sum(solution.iterations + 1))
+        shown.add_row(str(rows), str(replicates), f"{seconds:.2f}", f"{1e6 * seconds / work:.3f}")
+    return shown
+
+
+def main() -> None:
+    default = Path(__file__).parents[2] / "shared" / "data" / "chinchilla_fig4_epoch.csv"
+    console = Console(width=110)
+    console.print(floor_table(Path(sys.argv[1]) if len(sys.argv) > 1 else default))
+    console.print(growth_table())
+
+
+if __name__ == "__main__":
+    main()
