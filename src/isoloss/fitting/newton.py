@@ -76,9 +76,7 @@ class NewtonBlock:
 
     def _iterate(self) -> None:
         model = self.model
-        pressing = (self.working <= self.lower) & (model.gradient > 0)
-        pressing |= (self.working >= self.upper) & (model.gradient < 0)
-        pressing |= self.held
+        pressing = self._pressing(self.working, model)
         gradient = np.where(pressing, 0.0, model.gradient)
         step, solved = self._step(gradient, pressing)
         trial = self._inside(self.working + step)
@@ -87,13 +85,14 @@ class NewtonBlock:
         promise = -np.einsum("jb,jb->b", gradient, step) - 0.5 * curvature
         share = np.abs(promise) / np.maximum(model.value, 1e-300)
         settled = solved & (share <= _PROMISE_TOLERANCE) & (self.damping <= _LIGHT_DAMPING)
-        doubtful = settled & ~self._certified(settled, gradient, pressing)
+        doubtful = settled & ~self._certified(settled, self.working, model)
         settled = (settled & ~doubtful) | (model.value <= self.exact)
         there = local_model(self.problem, trial, self.weights, self.measured)
         gain = (model.value - there.value) / promise
         lower = there.value < model.value
         better = solved & lower & (gain > _LEAST_GAIN)
-        better |= settled & (there.value <= model.value)
+        last = settled & (there.value <= model.value)
+        better |= last & self._certified(last, trial, there)
         self.working = np.where(better, trial, self.working)
         self.model = there.where(better, model)
         factor = np.where(gain > 0.9, 0.05, np.where(gain > 0.5, 0.3, np.where(gain > 0.1, 2, 5)))
@@ -104,26 +103,34 @@ class NewtonBlock:
             solved & (self.damping < 1.0), share, self.result.promise[self.active]
         )
         stuck = ~settled & (self.damping > _LARGEST_DAMPING)
-        close = stuck & self._certified(stuck, gradient, pressing)
+        close = stuck & self._certified(stuck, self.working, self.model)
         self._retire((settled | close, Status.CONVERGED), (stuck, Status.STALLED))
 
-    def _certified(self, which: Mask, gradient: Array, pressing: Mask) -> Mask:
+    def _pressing(self, working: Array, model: LocalModel) -> Mask:
+        """Parameters that stay: held ones, and those on a bound with the descent beyond it."""
+        low = (working <= self.lower) & (model.gradient > 0)
+        high = (working >= self.upper) & (model.gradient < 0)
+        return low | high | self.held
+
+    def _certified(self, which: Mask, working: Array, model: LocalModel) -> Mask:
         """Which of the problems have nowhere to go, in any direction, however flat.
 
         Args:
             which: problems to look at.
-            gradient: zero for parameters that press against a bound, shape (parameters, problems).
-            pressing: the parameters that do.
+            working: where they are, shape (parameters, problems).
+            model: the objective around there.
         """
         certified = np.zeros(self.active.size, dtype=bool)
         chosen = np.flatnonzero(which)
         if not chosen.size:
             return certified
-        model = self.model.take(chosen)
-        matrix, scale = scaled_hessian(model, pressing[:, chosen])
+        pressing = self._pressing(working, model)[:, chosen]
+        model = model.take(chosen)
+        matrix, scale = scaled_hessian(model, pressing)
         usable = np.all(np.isfinite(matrix), axis=(0, 1))
         curvature, directions = np.linalg.eigh(np.where(usable, matrix, 0.0).transpose(2, 0, 1))
-        slope = np.einsum("bjk,jb->bk", directions, gradient[:, chosen] * scale)
+        gradient = np.where(pressing, 0.0, model.gradient)
+        slope = np.einsum("bjk,jb->bk", directions, gradient * scale)
         gain = np.sum(0.5 * slope**2 / np.maximum(curvature, _FLAT), axis=1)
         certified[chosen] = (
             usable
