@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
 from isoloss.fitting import OBJECTIVES, Fit, Status, fit, newton
-from isoloss.laws import CATALOGUE, Centre, law_from_definition, read_law
+from isoloss.laws import CATALOGUE, Centre, find_law, law_from_definition, read_law
 from isoloss.notes import Severity
 from isoloss.runs import Runs, read_runs
 
@@ -445,3 +445,23 @@ def test_runs_can_be_fitted_by_name_or_by_law() -> None:
     runs: Runs = simulated("chinchilla", noise=NOISE)
     one, other = (fit(runs, law, starts=FEW) for law in ("chinchilla", CATALOGUE["chinchilla"]))
     assert one.parameters == other.parameters
+
+
+class TestLargeTables:
+    """A table of many rows is searched on a sample and refined on all of it."""
+
+    def test_the_optimum_is_that_of_all_rows(self) -> None:
+        generator = np.random.default_rng(0)
+        N, D = 10 ** generator.uniform(8, 10, 30_000), 10 ** generator.uniform(9, 11, 30_000)
+        law = find_law("chinchilla")
+        truth = law.predict(law.published_set("epoch-2024").parameters, params=N, tokens=D)
+        loss = truth * np.exp(0.01 * generator.standard_normal(30_000))
+        fitted = fit(table(N, D, loss), law, objective="squared-log", starts=4)
+        assert fitted.converged
+        assert fitted.n_runs == 30_000
+        assert "searched-on-a-sample" in {note.code for note in fitted.notes}
+        assert fitted.search.gradient < 1e-8
+        assert fitted.parameters["E"] == pytest.approx(1.8172, abs=0.01)
+        rows = fitted.residual_table("params")
+        assert sum(row["n_runs"] for row in rows) == 30_000
+        assert len(rows) == 40

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from isoloss.arrays import Array
+from isoloss.arrays import Array, Indices
 from isoloss.errors import FitError, InputError
 from isoloss.fitting.bootstrap import (
     Resamples,
@@ -33,6 +33,8 @@ METHODS = ("joint", "staged")
 DEFAULT_STARTS = 64
 # Starting points at which a table's ability to carry a law is checked.
 _CHECKED_STARTS = 8
+# Rows on which the optimum is looked for in larger tables, before it is refined on all of them.
+_SEARCHED_ROWS = 20_000
 # Starts whose objective agrees this well ended in the same optimum.
 _SAME_OPTIMUM = 1e-7
 # Rounds of further iterations for a best start that ran into the iteration limit.
@@ -120,11 +122,20 @@ def fit(
                 )
             except FitError as error:
                 notes.append(Note("staged-method-not-usable", str(error)))
-        solution = solve(problem, candidates, rows.weights, threads=threads, advance=advance)
+        searched, kept = problem.sample(_SEARCHED_ROWS)
+        solution = solve(searched, candidates, rows.weights[kept], threads=threads, advance=advance)
         best = best_of(problem, solution, rows.weights)
+        if kept.size < rows.loss.size:
+            notes.append(
+                Note(
+                    "searched-on-a-sample",
+                    f"the optimum was looked for on {kept.size} of {rows.loss.size} runs, and "
+                    "refined on all",
+                )
+            )
         working, objective_value = best.working[:, 0], float(best.value[0])
         status, drawn = best.status(0), bootstrap
-        search = find_search(problem, solution, best, rows.weights)
+        search = find_search(problem, solution, best, rows.weights, kept)
         replicates = np.empty((working.size, 0))
         if bootstrap:
             resamples = _resamples(runs, problem, rows, working, resample, bootstrap, seed)
@@ -243,17 +254,29 @@ def best_of(problem: Problem, solution: Solution, weights: Array) -> Solution:
     return best
 
 
-def find_search(problem: Problem, solution: Solution, best: Solution, weights: Array) -> Search:
-    """How sure the optimum is: which starts found it, what lies next, how flat it is there."""
-    lowest = float(best.value[0])
+def find_search(
+    problem: Problem, solution: Solution, best: Solution, weights: Array, searched: Indices
+) -> Search:
+    """How sure the optimum is: which starts found it, what lies next, how flat it is there.
+
+    Args:
+        problem: law and table.
+        solution: where each start ended, on the rows in `searched`.
+        best: the best of them, refined on all rows.
+        weights: weight of each row.
+        searched: the rows that the starts were fitted to.
+    """
     settled = solution.value[solution.converged]
-    exact = problem.rounding * float(np.sum(weights))
+    everywhere = searched.size == weights.size
+    lowest = float(best.value[0]) if everywhere else float(np.min(solution.value))
+    exact = problem.rounding * float(np.sum(weights[searched]))
     same = settled <= max(lowest * (1 + _SAME_OPTIMUM), exact)
     others = settled[~same]
     free = (best.working > problem.lower[:, None]) & (best.working < problem.upper[:, None])
     with np.errstate(all="ignore"):
         model = local_model(problem, best.working, weights[None, :], problem.measured[None, :])
-        steepness = np.abs(model.gradient) / np.sqrt(model.diagonal * max(lowest, exact))
+        size = max(float(best.value[0]), exact)
+        steepness = np.abs(model.gradient) / np.sqrt(model.diagonal * size)
     steepness = np.where(free & np.isfinite(steepness), steepness, 0.0)
     return Search(
         solution.value.size,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -64,6 +64,14 @@ class Problem:
         unit = 1.0 if self.objective.logarithmic else self.centre.loss
         residual = np.array([_EXACT_RESIDUAL * unit])
         return float(self.objective.penalty(residual, self.objective.scale).value[0])
+
+    def sample(self, most: int) -> tuple[Problem, Indices]:
+        """The problem on at most so many of its rows, drawn at random, and which rows they are."""
+        rows = np.arange(self.measured.size)
+        if rows.size > most:
+            rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+        logs = tuple(column[rows] for column in self.log_inputs)
+        return replace(self, log_inputs=logs, measured=self.measured[rows]), rows
 
     def predict(self, working: Array) -> Array:
         """Predictions for each row and problem, working parameters (parameters, problems)."""

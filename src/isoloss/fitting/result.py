@@ -23,6 +23,9 @@ from isoloss.plotting import Plottable
 # Share of replicates that may fail to converge before the intervals are in doubt.
 _TOLERATED_FAILURES = 0.02
 _DEFAULT_LEVEL = 0.9
+# Values of an input up to which each has its own residual, and how many groups there are beyond.
+_MOST_GROUPS = 200
+_GROUPS = 40
 
 
 @dataclass(frozen=True)
@@ -225,21 +228,34 @@ class Fit(Plottable):
         return replace(self, growth=growth)
 
     def residual_table(self, name: str) -> list[dict[str, float]]:
-        """Mean and root-mean-square relative residual at each value of an input."""
+        """Mean and root-mean-square relative residual at each value of an input.
+
+        Inputs with very many values are taken in groups of equal numbers of runs, each under its
+        geometric mean.
+        """
         column = self.rows.inputs[[entry.name for entry in self.law.inputs].index(name)]
-        column = np.where(self.rows.weights > 0, column, np.nan)
-        table = []
-        for value in np.unique(column[np.isfinite(column)]):
-            own = np.expm1(self.log_residuals[column == value])
-            table.append(
-                {
-                    name: float(value),
-                    "n_runs": int(own.size),
-                    "mean_rel_error": float(np.mean(own)),
-                    "rms_rel_error": float(np.sqrt(np.mean(own**2))),
-                }
-            )
-        return table
+        present = self.rows.weights > 0
+        values, errors = column[present], np.expm1(self.log_residuals[present])
+        distinct, group = np.unique(values, return_inverse=True)
+        if distinct.size > _MOST_GROUPS:
+            inner = np.linspace(0, 1, _GROUPS + 1)[1:-1]
+            group = np.searchsorted(np.quantile(values, inner), values)
+        counts = np.bincount(group)
+        with np.errstate(invalid="ignore"):
+            middle = np.exp(np.bincount(group, weights=np.log(values)) / counts)
+            mean = np.bincount(group, weights=errors) / counts
+            spread = np.sqrt(np.bincount(group, weights=errors**2) / counts)
+        if distinct.size <= _MOST_GROUPS:
+            middle = distinct
+        return [
+            {
+                name: float(middle[index]),
+                "n_runs": int(counts[index]),
+                "mean_rel_error": float(mean[index]),
+                "rms_rel_error": float(spread[index]),
+            }
+            for index in np.flatnonzero(counts)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """What the fit says, without what is needed to predict from it; see `saving` for that.

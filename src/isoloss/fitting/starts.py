@@ -9,6 +9,8 @@ from isoloss.fitting.problem import Problem
 
 # Relative size of the ridge that keeps the projection solvable when two terms coincide.
 _RIDGE = 1e-10
+# Rows that decide where linear parameters start; more would only cost memory.
+_ROWS = 4096
 # A linear parameter that projection puts at or below its bound starts slightly inside.
 _INSIDE = 1e-3
 
@@ -35,7 +37,7 @@ def random_starts(problem: Problem, count: int, seed: int) -> Array:
         else:
             starts[row] = low + (high - low) * uniform[row]
     linear = [row for row, entry in enumerate(parameters) if entry.name in problem.law.linear]
-    return _project(problem, starts, linear) if linear else starts
+    return _project(problem.sample(_ROWS)[0], starts, linear) if linear else starts
 
 
 def _project(problem: Problem, starts: Array, linear: list[int]) -> Array:

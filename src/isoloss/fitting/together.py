@@ -145,7 +145,7 @@ def fit_together(
         _efficiencies(layout, best.working[:, 0], replicates),
         float(best.value[0]),
         best.status(0),
-        find_search(problem, solution, best, weights),
+        find_search(problem, solution, best, weights, np.arange(loss.size)),
         loss.size,
     )
 
