@@ -31,6 +31,8 @@ from isoloss.laws import Law
 from isoloss.notes import Note, Severity
 from isoloss.runs import Runs
 
+# Share of a law's replicates that must have converged for its spread to be taken as it is.
+_CONVERGED_SHARE = 0.9
 # Beyond this many times the data's compute a forecast is called far.
 _FAR = 30.0
 
@@ -151,6 +153,20 @@ def _notes(
     candidates: Candidates, ensemble: Ensemble, predictions: Sequence[Prediction]
 ) -> list[Note]:
     notes = list(candidates.notes)
+    for name, weight in ensemble.weights.items():
+        fit = candidates.fits[name]
+        kept = fit.surface.replicates.shape[1]
+        if weight > 0 and kept < _CONVERGED_SHARE * fit.n_bootstrap:
+            notes.append(
+                Note(
+                    "replicates-not-converged",
+                    f"{fit.n_bootstrap - kept} of {fit.n_bootstrap} bootstrap replicates of "
+                    f"{name} did not converge and are left out of its {weight:.0%} share of the "
+                    "interval",
+                    Severity.WARNING,
+                    {"law": name, "converged": kept, "replicates": fit.n_bootstrap},
+                )
+            )
     if ensemble.growth is None:
         notes.append(
             Note(
