@@ -120,6 +120,11 @@ class Fit(Plottable):
         """Runs with a weight above zero."""
         return int(np.sum(self.rows.weights > 0))
 
+    @property
+    def n_replicates(self) -> int:
+        """Bootstrap replicates that converged, of the `n_bootstrap` asked for."""
+        return int(self.surface.replicates.shape[1])
+
     @cached_property
     def log_residuals(self) -> Array:
         """ln(predicted / measured) at each fitted row."""
@@ -171,7 +176,7 @@ class Fit(Plottable):
             notes.append(
                 Note("not-converged", f"the fit did not converge: {self.status.value}", _WARNING)
             )
-        kept = self.surface.replicates.shape[1] if self.surface.replicates.size else 0
+        kept = self.n_replicates
         if self.n_bootstrap and kept < (1 - _TOLERATED_FAILURES) * self.n_bootstrap:
             notes.append(
                 Note(
@@ -283,7 +288,7 @@ class Fit(Plottable):
             "residuals": {entry.name: self.residual_table(entry.name) for entry in self.law.inputs},
             "bootstrap": {
                 "replicates": self.n_bootstrap,
-                "converged": int(self.surface.replicates.shape[1]),
+                "converged": self.n_replicates,
             },
             "notes": [note.to_json() for note in self.all_notes()],
             "provenance": {

@@ -9,7 +9,7 @@ too little evidence to trust a difference of large opposite errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +17,13 @@ from isoloss.arrays import Array
 from isoloss.errors import FitError
 from isoloss.fitting import STAGED_METHODS, ErrorGrowth, Fit, Objective, fit
 from isoloss.forecasting.reach import Region
-from isoloss.forecasting.rolling import Folds, RollingErrors, folds_by_compute, rolling_errors
+from isoloss.forecasting.rolling import (
+    Folds,
+    RollingErrors,
+    folds_by_compute,
+    rolling_errors,
+    with_errors,
+)
 from isoloss.laws import CATALOGUE, Law
 from isoloss.notes import Note
 from isoloss.runs import Runs
@@ -111,12 +117,7 @@ def fit_candidates(
             refused[law.name] = str(error)
         else:
             rolled = rolling_errors(fitted, runs, folds, seed=seed, threads=threads)
-            if rolled.log_error.size:
-                fitted = replace(
-                    fitted,
-                    growth=ErrorGrowth.of_errors(rolled.log_error, rolled.reach, fitted.noise),
-                )
-            fits[law.name], errors[law.name] = fitted, rolled
+            fits[law.name], errors[law.name] = with_errors(fitted, rolled), rolled
         if advance:
             advance(law.name)
     if not fits:

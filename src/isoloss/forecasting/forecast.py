@@ -155,7 +155,7 @@ def _notes(
     notes = list(candidates.notes)
     for name, weight in ensemble.weights.items():
         fit = candidates.fits[name]
-        kept = fit.surface.replicates.shape[1]
+        kept = fit.n_replicates
         if weight > 0 and kept < _CONVERGED_SHARE * fit.n_bootstrap:
             notes.append(
                 Note(

@@ -168,6 +168,11 @@ def calibrate(fit: Fit, runs: Runs, *, seed: int = 0, threads: int | None = None
     A table too small for backtests leaves the fit as it is.
     """
     errors = rolling_errors(fit, runs, folds_by_compute(runs), seed=seed, threads=threads)
+    return with_errors(fit, errors)
+
+
+def with_errors(fit: Fit, errors: RollingErrors) -> Fit:
+    """The fit, knowing how its errors grew in these backtests; as it is where there were none."""
     if not errors.log_error.size:
         return fit
     return fit.with_growth(ErrorGrowth.of_errors(errors.log_error, errors.reach, fit.noise))
