@@ -21,10 +21,11 @@ from rich.table import Table
 import isoloss
 from isoloss.arrays import Array
 from isoloss.fitting.bootstrap import pairs_bootstrap
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.objectives import find_objective
-from isoloss.fitting.result import FittedRows
+from isoloss.fitting.problem import Problem
+from isoloss.fitting.rows import FittedRows
 from isoloss.fitting.solver import solve
+from isoloss.fitting.tables import GivenTables
 from isoloss.laws import Surface, find_law
 from isoloss.planning import optimum, replicate_optimum
 
@@ -48,9 +49,9 @@ def coverage(
     drawn = noise * generator.standard_normal((exact.size, tables))
     measured = exact[:, None] * np.exp(drawn)
     rows = FittedRows((params, tokens), exact, np.ones(exact.size))
-    problem = make_problem(truth.law, rows, find_objective("squared-log"), truth.centre)
+    problem = Problem.of(truth.law, rows, find_objective("squared-log"), truth.centre)
     begin = np.repeat(truth.working[:, None], tables, axis=1)
-    fitted = solve(problem, begin, measured=measured)
+    fitted = solve(problem, begin, GivenTables(rows.weights, measured))
     places = {"params": params[::7], "tokens": tokens[::7]}
     true_loss = truth.predict(**places)
     budget = float(np.exp(np.mean(np.log(runs.flops))))
@@ -59,10 +60,10 @@ def coverage(
     ratio_held: list[bool] = []
     converged = 0
     for table in range(tables):
-        weights = pairs_bootstrap(rows.weights, replicates, seed=table).weights
+        drawn, _ = pairs_bootstrap(rows.weights, table).block(slice(0, replicates))
         own = np.repeat(measured[:, [table]], replicates, axis=1)
         start = np.repeat(fitted.working[:, [table]], replicates, axis=1)
-        solution = solve(problem, start, weights, measured=own)
+        solution = solve(problem, start, GivenTables(drawn.T, own))
         converged += int(solution.converged.sum())
         surface = Surface(
             truth.law,

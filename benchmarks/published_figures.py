@@ -19,8 +19,9 @@ from rich.table import Table
 
 import isoloss
 from isoloss.fitting import fit
-from isoloss.fitting.fit import make_problem
+from isoloss.fitting.problem import Problem
 from isoloss.fitting.solver import solve
+from isoloss.fitting.tables import GivenTables
 from isoloss.laws import Centre, Surface, find_law
 
 FITTED = "not duplicate_row and params > 2e8 and params < 6e9"
@@ -98,9 +99,9 @@ def epoch_standard_errors(fitted: isoloss.Fit) -> dict[str, float]:
     legacy = np.random.RandomState(42)
     rows = fitted.n_runs
     draws = [np.bincount(legacy.choice(rows, rows), minlength=rows) for _ in range(REPLICATES)]
-    problem = make_problem(fitted.law, fitted.rows, fitted.objective, fitted.surface.centre)
+    problem = Problem.of(fitted.law, fitted.rows, fitted.objective, fitted.surface.centre)
     starts = np.repeat(fitted.surface.working[:, None], REPLICATES, axis=1)
-    solution = solve(problem, starts, np.array(draws, dtype=np.float64).T)
+    solution = solve(problem, starts, GivenTables(np.array(draws, dtype=np.float64).T))
     published = problem.law.to_published(solution.working, problem.centre)
     return dict(zip(fitted.law.parameter_names, np.std(published, axis=1).tolist(), strict=True))
 

@@ -25,10 +25,9 @@ import isoloss
 from isoloss.arrays import Array
 from isoloss.fitting import fit
 from isoloss.fitting.bootstrap import pairs_bootstrap
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.objectives import find_objective
 from isoloss.fitting.problem import Problem
-from isoloss.fitting.result import FittedRows
+from isoloss.fitting.rows import FittedRows
 from isoloss.fitting.solver import solve
 from isoloss.laws import Surface, find_law, working_law
 
@@ -72,14 +71,14 @@ def floor_table(path: Path) -> Table:
     shown.add_column("times the floor", justify="right")
     for law, replicates in REPLICATES.items():
         fitted = fit(runs, law, starts=32)
-        problem = make_problem(fitted.law, fitted.rows, fitted.objective, fitted.surface.centre)
-        weights = pairs_bootstrap(fitted.rows.weights, replicates, 0).weights
+        problem = Problem.of(fitted.law, fitted.rows, fitted.objective, fitted.surface.centre)
+        tables = pairs_bootstrap(fitted.rows.weights, 0)
         begin = np.repeat(fitted.surface.working[:, None], replicates, axis=1)
-        solution = solve(problem, begin, weights, threads=1)
+        solution = solve(problem, begin, tables, threads=1)
         evaluations = int(np.sum(solution.iterations + 1))
         floor = evaluations * len(runs) * transcendental_functions(law) * per_function
-        single = best_time(functools.partial(solve, problem, begin, weights, threads=1))
-        double = best_time(functools.partial(solve, problem, begin, weights, threads=2))
+        single = best_time(functools.partial(solve, problem, begin, tables, threads=1))
+        double = best_time(functools.partial(solve, problem, begin, tables, threads=2))
         shown.add_row(
             law,
             str(replicates),
@@ -101,7 +100,7 @@ def simulated(rows: int) -> tuple[Problem, Array]:
     noise = np.exp(1e-3 * generator.standard_normal(rows))
     loss = truth.predict(params=params, tokens=tokens) * noise
     own = FittedRows((params, tokens), loss, np.ones(rows))
-    problem = make_problem(truth.law, own, find_objective("huber"))
+    problem = Problem.of(truth.law, own, find_objective("huber"))
     published = np.array([truth.parameters[name] for name in truth.law.parameter_names])
     return problem, 1.02 * problem.law.to_working(published, problem.centre)[:, None]
 
@@ -121,11 +120,9 @@ def growth_table() -> Table:
     ):
         problem, start = simulated(rows)
         begin = np.repeat(start, replicates, axis=1)
-        weights = None
-        if replicates > 1:
-            weights = pairs_bootstrap(np.ones(rows), replicates, 0).weights
+        tables = pairs_bootstrap(np.ones(rows), 0) if replicates > 1 else None
         started = time.perf_counter()
-        solution = solve(problem, begin, weights, threads=1)
+        solution = solve(problem, begin, tables, threads=1)
         seconds = time.perf_counter() - started
         work = rows * float(np.sum(solution.iterations + 1))
         shown.add_row(str(rows), str(replicates), f"{seconds:.2f}", f"{1e6 * seconds / work:.3f}")

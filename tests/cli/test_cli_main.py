@@ -84,8 +84,8 @@ def test_the_version() -> None:
         ("allocate fit.json", "missing option '--flops'; see isoloss allocate --help"),
         ("fit runs.csv --fast", "no such option: --fast; see isoloss fit --help"),
         (
-            "fit runs.csv --colums a=b",
-            "no such option: --colums (Possible options: --columns); see isoloss fit --help",
+            "fit runs.csv --objectiv huber",
+            "no such option: --objectiv (Possible options: --objective); see isoloss fit --help",
         ),
         ("fit runs.csv --law", "option '--law' requires an argument; see isoloss fit --help"),
         ("fit runs.csv -o", "option '-o' requires an argument; see isoloss fit --help"),

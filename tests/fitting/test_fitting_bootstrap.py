@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from isoloss.errors import InputError
 from isoloss.fitting import fit
 from isoloss.fitting.bootstrap import (
+    NoiseBootstrap,
+    ResidualBootstrap,
     cluster_bootstrap,
-    noise_bootstrap,
     pairs_bootstrap,
     porian_log_noise,
-    residual_bootstrap,
     seed_log_noise,
 )
 from isoloss.laws import find_law
@@ -26,7 +26,7 @@ def test_pairs_draw_as_many_runs_as_there_are_and_never_one_of_weight_zero(
 ) -> None:
     weights = np.ones(rows)
     weights[0] = 0.0
-    drawn = pairs_bootstrap(weights, 20, seed).weights
+    drawn = pairs_bootstrap(weights, seed).block(slice(0, 20))[0].T
     assert np.all(drawn.sum(axis=0) == rows - 1)
     assert np.all(drawn[0] == 0)
 
@@ -34,7 +34,7 @@ def test_pairs_draw_as_many_runs_as_there_are_and_never_one_of_weight_zero(
 @given(sizes=st.lists(st.integers(1, 6), min_size=3, max_size=8), seed=st.integers(0, 1000))
 def test_clusters_are_drawn_whole(sizes: list[int], seed: int) -> None:
     clusters = np.repeat(np.arange(len(sizes)), sizes)
-    drawn = cluster_bootstrap(np.ones(clusters.size), clusters, 20, seed).weights
+    drawn = cluster_bootstrap(np.ones(clusters.size), clusters, seed).block(slice(0, 20))[0].T
     for cluster in range(len(sizes)):
         own = drawn[clusters == cluster]
         assert np.all(own == own[0])
@@ -42,25 +42,40 @@ def test_clusters_are_drawn_whole(sizes: list[int], seed: int) -> None:
     assert np.all(picked.sum(axis=0) == len(sizes))
 
 
+@given(seed=st.integers(0, 1000))
+def test_runs_are_drawn_within_their_stratum(seed: int) -> None:
+    strata = np.repeat([0, 1, 2], [4, 9, 5])
+    drawn, _ = pairs_bootstrap(np.ones(18), seed, strata).block(slice(0, 20))
+    for stratum, size in enumerate((4, 9, 5)):
+        assert np.all(drawn[:, strata == stratum].sum(axis=1) == size)
+
+
+def test_blocks_are_drawn_anew_and_alike() -> None:
+    bootstrap = pairs_bootstrap(np.ones(30), 7)
+    first, second = (bootstrap.block(slice(begin, begin + 10))[0] for begin in (0, 10))
+    assert np.any(first != second)
+    np.testing.assert_array_equal(first, bootstrap.block(slice(0, 10))[0])
+
+
 def test_two_clusters_are_too_few() -> None:
     with pytest.raises(InputError, match="too few clusters to draw from: found 2; expected three"):
-        cluster_bootstrap(np.ones(4), np.array([0, 0, 1, 1]), 5, 0)
+        cluster_bootstrap(np.ones(4), np.array([0, 0, 1, 1]), 0)
 
 
 def test_residuals_are_drawn_around_the_surface_and_inflated_for_the_parameters() -> None:
     predicted = np.full(2000, 2.5)
     residuals = np.random.default_rng(0).normal(0.3, 0.01, 2000)
-    drawn = residual_bootstrap(np.ones(2000), predicted, residuals, 500, 40, seed=1)
-    assert drawn.measured is not None
-    spread = np.log(drawn.measured / predicted[:, None])
+    bootstrap = ResidualBootstrap(np.ones(2000), predicted, residuals, 500, seed=1)
+    _, measured = bootstrap.block(slice(0, 40))
+    spread = np.log(measured / predicted)
     assert abs(spread.mean()) < 1e-4
     assert np.std(spread) == pytest.approx(0.01 * np.sqrt(2000 / 1500), rel=0.02)
 
 
 def test_noise_has_the_size_asked_for() -> None:
-    drawn = noise_bootstrap(np.ones(500), np.full(500, 3.0), 0.002, 200, seed=1)
-    assert drawn.measured is not None
-    assert np.std(np.log(drawn.measured / 3.0)) == pytest.approx(0.002, rel=0.02)
+    bootstrap = NoiseBootstrap(np.ones(500), np.full(500, 3.0), 0.002, seed=1)
+    _, measured = bootstrap.block(slice(0, 200))
+    assert np.std(np.log(measured / 3.0)) == pytest.approx(0.002, rel=0.02)
 
 
 def test_noise_of_porian_interpolates_the_standard_deviation_of_the_loss() -> None:

@@ -201,7 +201,7 @@ def test_results_are_json() -> None:
         ),
         (
             lambda f: f.with_columns(tokens=pl.col("tokens") - pl.col("tokens").min()),
-            "column tokens has values that are no amounts: found 0 in row 1; expected positive",
+            "column tokens has values that no law can use: found 0 in row 1; expected positive",
         ),
     ],
 )

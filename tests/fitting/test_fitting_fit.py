@@ -195,7 +195,7 @@ class TestReplicates:
     def test_that_do_not_converge_are_left_out_and_counted(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(newton, "MAX_ITERATIONS", 12)
+        monkeypatch.setattr(newton, "MAX_ITERATIONS", 6)
         own = fit(simulated("chinchilla", noise=NOISE), "chinchilla", bootstrap=200)
         kept = own.surface.replicates.shape[1]
         assert own.converged

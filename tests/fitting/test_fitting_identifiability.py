@@ -8,7 +8,6 @@ from fitting_tables import grid, simulated, table
 
 from isoloss.errors import FitError
 from isoloss.fitting import FittedRows, find_objective, fit
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.identifiability import identifiability, require_carrying
 from isoloss.fitting.problem import Problem
 from isoloss.fitting.starts import random_starts
@@ -18,7 +17,7 @@ from isoloss.runs import Runs
 
 def posed(law: str, runs: Runs) -> Problem:
     rows = FittedRows((runs.params, runs.tokens), runs.loss, np.ones(len(runs)))
-    return make_problem(CATALOGUE[law], rows, find_objective("squared-log"))
+    return Problem.of(CATALOGUE[law], rows, find_objective("squared-log"))
 
 
 class TestCondition:

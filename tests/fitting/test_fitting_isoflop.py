@@ -505,6 +505,6 @@ def test_budgets_have_to_be_positive() -> None:
         flops=pl.when(pl.int_range(pl.len()) == 2).then(None).otherwise("flops")
     )
     with pytest.raises(
-        InputError, match="column flops has values that are no amounts: found nan in"
+        InputError, match="column flops has values that no law can use: found nan in"
     ):
         fit_isoflop_parabolas(read_runs(frame, check=False))

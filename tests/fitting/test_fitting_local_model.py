@@ -8,7 +8,6 @@ from fitting_tables import TRUTHS, simulated
 
 from isoloss.arrays import Array
 from isoloss.fitting import OBJECTIVES, FittedRows, local_model, newton
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.problem import Problem
 from isoloss.laws import CATALOGUE
 
@@ -23,7 +22,7 @@ def posed(law: str, objective: str) -> tuple[Problem, Array, Array]:
     rows = FittedRows((runs.params, runs.tokens), runs.loss, np.ones(len(runs)))
     # Least absolute deviation has the corner rounded off widely enough to be differentiated.
     chosen = OBJECTIVES[objective].at_scale(1e-3 if objective != "squared" else 1.0)
-    problem = make_problem(CATALOGUE[law], rows, chosen)
+    problem = Problem.of(CATALOGUE[law], rows, chosen)
     truth = np.array([TRUTHS[law][name] for name in CATALOGUE[law].parameter_names])
     working = problem.law.to_working(truth, problem.centre)
     generator = np.random.default_rng(7)

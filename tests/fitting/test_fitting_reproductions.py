@@ -9,8 +9,9 @@ import pytest
 
 from isoloss.arrays import Array
 from isoloss.fitting import Fit, fit
-from isoloss.fitting.fit import make_problem
+from isoloss.fitting.problem import Problem
 from isoloss.fitting.solver import solve
+from isoloss.fitting.tables import GivenTables
 from isoloss.laws import Centre
 from isoloss.runs import Runs, read_runs
 
@@ -44,9 +45,9 @@ def notebook_replicates(chinchilla: Fit) -> dict[str, Array]:
     rows = chinchilla.rows
     drawn = np.random.RandomState(42).randint(0, rows.loss.size, (REPLICATES, rows.loss.size))
     weights = np.stack([np.bincount(each, minlength=rows.loss.size) for each in drawn], axis=1)
-    problem = make_problem(chinchilla.law, rows, chinchilla.objective)
+    problem = Problem.of(chinchilla.law, rows, chinchilla.objective)
     start = np.repeat(chinchilla.surface.working[:, None], REPLICATES, axis=1)
-    solution = solve(problem, start, weights.astype(float))
+    solution = solve(problem, start, GivenTables(weights.astype(float)))
     assert solution.converged.all()
     published = problem.law.to_published(solution.working, problem.centre)
     return dict(zip(chinchilla.law.parameter_names, published, strict=True))

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from isoloss.arrays import Array
 from isoloss.fitting import OBJECTIVES, FittedRows, Objective, find_objective, newton
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.local_model import local_model
 from isoloss.fitting.problem import Problem, Status
 from isoloss.fitting.solver import solve
 from isoloss.fitting.starts import random_starts
+from isoloss.fitting.tables import GivenTables
 from isoloss.laws import CATALOGUE, Centre, Law, law_from_definition
 from isoloss.runs import Runs
 
@@ -33,12 +33,12 @@ def posed(law: Law | str, objective: str | Objective, runs: Runs) -> Problem:
     law = CATALOGUE[law] if isinstance(law, str) else law
     objective = find_objective(objective) if isinstance(objective, str) else objective
     inputs = tuple(runs.column(entry.name) for entry in law.inputs)
-    return make_problem(law, FittedRows(inputs, runs.loss, np.ones(len(runs))), objective)
+    return Problem.of(law, FittedRows(inputs, runs.loss, np.ones(len(runs))), objective)
 
 
 def replace_centre(problem: Problem, runs: Runs, centre: Centre) -> Problem:
     rows = FittedRows((runs.params, runs.tokens), runs.loss, np.ones(len(runs)))
-    return make_problem(problem.law.law, rows, problem.objective, centre)
+    return Problem.of(problem.law.law, rows, problem.objective, centre)
 
 
 def solved(problem: Problem, *, starts: int = 24, seed: int = 0) -> tuple[Array, float]:
@@ -249,14 +249,14 @@ class TestWeights:
         counts = np.random.default_rng(seed).integers(0, 4, len(runs))
         rows = np.repeat(np.arange(len(runs)), counts)
         weighted = posed(*self.PROBLEM, runs)
-        copied = make_problem(
+        copied = Problem.of(
             weighted.law.law,
             FittedRows((runs.params[rows], runs.tokens[rows]), runs.loss[rows], np.ones(rows.size)),
             weighted.objective,
             weighted.centre,
         )
         start = random_starts(weighted, 1, 0)
-        one = solve(weighted, start, counts.astype(float))
+        one = solve(weighted, start, GivenTables(counts.astype(float)))
         other = solve(copied, start)
         assert one.converged.all()
         np.testing.assert_allclose(one.value, other.value, rtol=1e-10)
@@ -270,17 +270,17 @@ class TestWeights:
         weights = np.ones(len(runs))
         weights[11] = 0.0
         start = random_starts(problem, 1, 0)
-        one = solve(problem, start, weights)
+        one = solve(problem, start, GivenTables(weights))
         wild[11] = 3.0
         other = solve(
-            make_problem(
+            Problem.of(
                 problem.law.law,
                 FittedRows((runs.params, runs.tokens), wild, weights),
                 problem.objective,
                 problem.centre,
             ),
             start,
-            weights,
+            GivenTables(weights),
         )
         np.testing.assert_array_equal(one.working, other.working)
 
@@ -288,7 +288,7 @@ class TestWeights:
         problem = posed(*self.PROBLEM, simulated("chinchilla", noise=NOISE))
         start = random_starts(problem, 1, 0)
         one = solve(problem, start)
-        four = solve(problem, start, np.full(problem.measured.size, 4.0))
+        four = solve(problem, start, GivenTables(np.full(problem.measured.size, 4.0)))
         assert four.value[0] == pytest.approx(4 * one.value[0], rel=1e-12)
         np.testing.assert_allclose(four.working, one.working, rtol=1e-7)
 
@@ -318,7 +318,11 @@ class TestBatches:
         other = simulated("chinchilla", noise=NOISE, seed=2)
         problem = posed("chinchilla", "huber", one)
         start = np.repeat(random_starts(problem, 1, 0), 2, axis=1)
-        both = solve(problem, start, measured=np.column_stack([one.loss, other.loss]))
+        both = solve(
+            problem,
+            start,
+            GivenTables(np.ones(one.loss.size), np.column_stack([one.loss, other.loss])),
+        )
         first = solve(problem, start[:, [0]])
         assert both.value[0] == pytest.approx(first.value[0], rel=1e-12)
         assert both.value[1] != pytest.approx(first.value[0], rel=1e-3)

@@ -7,7 +7,6 @@ import pytest
 from fitting_tables import simulated
 
 from isoloss.fitting import FittedRows, find_objective
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.problem import Problem
 from isoloss.fitting.starts import random_starts
 from isoloss.laws import CATALOGUE, law_from_definition
@@ -18,7 +17,7 @@ COUNT = 50
 def posed(law: str) -> Problem:
     runs = simulated(law, noise=3e-3)
     rows = FittedRows((runs.params, runs.tokens), runs.loss, np.ones(len(runs)))
-    return make_problem(CATALOGUE[law], rows, find_objective("huber"))
+    return Problem.of(CATALOGUE[law], rows, find_objective("huber"))
 
 
 @pytest.mark.parametrize("law", CATALOGUE)
@@ -65,7 +64,7 @@ class TestProjection:
         )
         runs = simulated("chinchilla")
         rows = FittedRows((runs.params, runs.tokens), runs.loss, np.ones(len(runs)))
-        problem = make_problem(law, rows, find_objective("huber"))
+        problem = Problem.of(law, rows, find_objective("huber"))
         start = random_starts(problem, 1, 0)
         published = problem.law.to_published(start[:, 0], problem.centre)
         # A ridge of 1e-10 keeps the projection solvable.

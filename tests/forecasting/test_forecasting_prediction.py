@@ -40,7 +40,7 @@ def calibrated(runs: Runs, law: str = "chinchilla", bootstrap: int = 60) -> Fit:
 
 @pytest.fixture(scope="module")
 def fitted() -> Fit:
-    return calibrated(RUNS)
+    return calibrated(RUNS, bootstrap=400)
 
 
 def test_the_value_is_the_fitted_surface(fitted: Fit) -> None:

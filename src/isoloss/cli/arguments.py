@@ -164,6 +164,15 @@ Threads = Annotated[
         help="Threads; all processors by default.",
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="NAME",
+        help="Who does the fits: loky (processes), ray, dask, or ray:ADDRESS, dask:ADDRESS; "
+        "threads by default.",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="FILE", help="Write the result here, as JSON."),
@@ -281,3 +290,15 @@ def naming(source: str | Path) -> Iterator[None]:
     except FitError as error:
         message = str(error)
         raise FitError(message if str(source) in message else f"{source}: {message}") from error
+
+
+@contextmanager
+def workers(cluster: str | None) -> Iterator[None]:
+    """Let the workers asked for by --cluster do the fits; threads where none are asked for."""
+    if cluster is None:
+        yield
+        return
+    from isoloss.fitting import cluster as on_cluster
+
+    with on_cluster(cluster):
+        yield

@@ -25,6 +25,7 @@ def backtest_verb(
     level: args.Level = 0.9,
     seed: args.Seed = 0,
     threads: args.Threads = None,
+    cluster: args.Cluster = None,
     output: args.Output = None,
     as_json: args.Json = False,
 ) -> None:
@@ -38,7 +39,7 @@ def backtest_verb(
     table_of_runs = args.read_table(runs, columns, where)
     import isoloss
 
-    with args.naming(runs), progress() as bars:
+    with args.naming(runs), args.workers(cluster), progress() as bars:
         task = bars.add_task("backtest", total=None)
         result = isoloss.backtest(
             table_of_runs,

@@ -25,6 +25,7 @@ def fit_verb(
     level: args.Level = 0.9,
     seed: args.Seed = 0,
     threads: args.Threads = None,
+    cluster: args.Cluster = None,
     output: args.Output = None,
     as_json: args.Json = False,
 ) -> None:
@@ -42,7 +43,7 @@ def fit_verb(
     import isoloss
     from isoloss.fitting import DEFAULT_STARTS, fit_to_document
 
-    with args.naming(runs), progress() as bars:
+    with args.naming(runs), args.workers(cluster), progress() as bars:
         task = bars.add_task(f"fit {laws[0].name}", total=DEFAULT_STARTS + bootstrap)
         fitted = isoloss.fit(
             table_of_runs,

@@ -7,9 +7,11 @@ from isoloss.fitting.objectives import OBJECTIVES, Objective, find_objective
 from isoloss.fitting.posterior import posterior
 from isoloss.fitting.problem import Status
 from isoloss.fitting.profile import Profile, profile
-from isoloss.fitting.result import Fit, FittedRows, Search
+from isoloss.fitting.result import Fit
+from isoloss.fitting.rows import FittedRows
 from isoloss.fitting.saving import fit_to_document, load_fit, save_fit
-from isoloss.fitting.solver import available_threads
+from isoloss.fitting.search import Optimum, Search
+from isoloss.fitting.spreading import available_threads, cluster
 from isoloss.fitting.staged import STAGED_METHODS, staged_farseer
 from isoloss.fitting.together import JointFit, fit_together
 
@@ -24,10 +26,12 @@ __all__ = [
     "FittedRows",
     "JointFit",
     "Objective",
+    "Optimum",
     "Profile",
     "Search",
     "Status",
     "available_threads",
+    "cluster",
     "delta_covariance",
     "find_objective",
     "fit",

@@ -3,6 +3,9 @@
 Which one is right depends on what would vary if the study were made again. Pairs: other runs of
 the same kind. Residual: the same N and D with other errors. Cluster: other sizes, recipes or
 curves, whose runs err together. Noise: the same runs with other seeds.
+
+Each is a `Tables`: replicates are drawn a block at a time, from a generator seeded by the seed and
+the block's first replicate.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ import numpy as np
 
 from isoloss.arrays import Array, Indices
 from isoloss.errors import InputError
+from isoloss.fitting.rows import FittedRows
+from isoloss.fitting.tables import Tables
+from isoloss.runs import Runs
 
 # Porian et al. 2024 (arXiv:2406.19146): standard deviation of the loss at a low and at a high
 # loss, log-interpolated between; their code compares these thresholds with log L instead.
@@ -21,112 +27,137 @@ PORIAN_NOISE: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "refinedweb": ((3.0, 0.002), (7.0, 0.05)),
     "openwebtext2": ((3.0, 0.01), (6.0, 0.1)),
 }
+_FEWEST_CLUSTERS = 3
 
 
 @dataclass(frozen=True)
-class Resamples:
-    """Tables to refit, as weights and losses of the original rows.
+class ClusterBootstrap:
+    """Tables made by drawing whole clusters of runs with replacement, within each stratum.
+
+    Each draws as many clusters as the table has. Runs of weight zero are never drawn.
 
     Attributes:
-        weights: shape (rows, replicates).
-        measured: loss of each row in each replicate, the same shape; None for the table's own.
+        weights: weight of each run in the table itself.
+        clusters: number of the cluster that each run is in, counted from 0.
+        seed: of the draws.
+        strata: number of the stratum, such as the recipe, that each run is in; one for all where
+            not given.
     """
 
     weights: Array
-    measured: Array | None = None
+    clusters: Indices
+    seed: int
+    strata: Indices | None = None
+
+    def block(self, problems: slice) -> tuple[Array, None]:
+        """See `Tables`."""
+        count = problems.stop - problems.start
+        generator = _generator(self.seed, problems)
+        present = np.flatnonzero(self.weights > 0)
+        strata = np.zeros_like(self.clusters) if self.strata is None else self.strata
+        counts = np.zeros((count, int(self.clusters.max()) + 1))
+        for stratum in np.unique(strata[present]):
+            alive = np.unique(self.clusters[present[strata[present] == stratum]])
+            drawn = generator.integers(alive.size, size=(count, alive.size))
+            # One count of numbers offset by the replicate is far quicker than one a replicate.
+            drawn += alive.size * np.arange(count)[:, None]
+            times = np.bincount(drawn.ravel(), minlength=alive.size * count)
+            counts[:, alive] += times.reshape(count, alive.size)
+        return counts[:, self.clusters] * self.weights, None
 
 
-def pairs_bootstrap(weights: Array, replicates: int, seed: int) -> Resamples:
+def pairs_bootstrap(weights: Array, seed: int, strata: Indices | None = None) -> ClusterBootstrap:
     """Tables made by drawing runs with replacement.
 
     Args:
         weights: weight of each run in the table itself, shape (rows,); runs of weight zero are
             never drawn.
-        replicates: how many tables; each draws as many runs as the table has.
         seed: of the draws.
+        strata: number of the stratum that each run is in; one for all where not given.
     """
-    present = np.flatnonzero(weights > 0)
-    counts = np.zeros((weights.size, replicates))
-    generator = np.random.default_rng(seed)
-    even = np.full(present.size, 1.0 / present.size)
-    counts[present] = generator.multinomial(present.size, even, size=replicates).T
-    return Resamples(counts * weights[:, None])
+    return ClusterBootstrap(weights, np.arange(weights.size), seed, strata)
 
 
-def cluster_bootstrap(weights: Array, clusters: Indices, replicates: int, seed: int) -> Resamples:
+def cluster_bootstrap(weights: Array, clusters: Indices, seed: int) -> ClusterBootstrap:
     """Tables made by drawing whole clusters of runs with replacement.
 
     Args:
         weights: weight of each run.
         clusters: number of the cluster that each run is in.
-        replicates: how many tables; each draws as many clusters as the table has.
         seed: of the draws.
 
     Raises:
         InputError: there are fewer than three clusters.
     """
-    present = weights > 0
-    member = np.unique(clusters, return_inverse=True)[1]
-    alive = np.unique(member[present])
-    if alive.size < 3:
+    alive = np.unique(clusters[weights > 0])
+    if alive.size < _FEWEST_CLUSTERS:
         raise InputError(
             "too few clusters to draw from", found=f"{alive.size}", expected="three or more"
         )
-    counts = np.zeros((int(member.max()) + 1, replicates))
-    generator = np.random.default_rng(seed)
-    even = np.full(alive.size, 1.0 / alive.size)
-    counts[alive] = generator.multinomial(alive.size, even, size=replicates).T
-    return Resamples(counts[member] * weights[:, None])
+    return ClusterBootstrap(weights, np.unique(clusters, return_inverse=True)[1], seed)
 
 
-def residual_bootstrap(
-    weights: Array,
-    predicted: Array,
-    log_residuals: Array,
-    parameters: int,
-    replicates: int,
-    seed: int,
-) -> Resamples:
-    """Tables of the same inputs, with losses off the fitted surface by resampled residuals.
+@dataclass(frozen=True)
+class ResidualBootstrap:
+    """Tables of the same runs, each with the fitted loss and an error drawn from the residuals.
 
-    Residuals are centred, and inflated by sqrt(n / (n - parameters)) since a fit takes up a part
+    Residuals are centred, and stretched by sqrt(n / (n - parameters)) since a fit takes up a part
     of them.
 
-    Args:
+    Attributes:
         weights: weight of each run.
         predicted: fitted loss of each run.
         log_residuals: ln(predicted / measured) of each run.
-        parameters: number of fitted parameters.
-        replicates: how many tables.
+        n_parameters: number of fitted parameters.
         seed: of the draws.
     """
-    present = np.flatnonzero(weights > 0)
-    own = log_residuals[present] - np.average(log_residuals[present], weights=weights[present])
-    own = own * np.sqrt(present.size / max(1, present.size - parameters))
-    drawn = np.random.default_rng(seed).choice(own, size=(weights.size, replicates))
-    return Resamples(
-        np.repeat(weights[:, None], replicates, axis=1), predicted[:, None] * np.exp(-drawn)
-    )
+
+    weights: Array
+    predicted: Array
+    log_residuals: Array
+    n_parameters: int
+    seed: int
+
+    def block(self, problems: slice) -> tuple[Array, Array]:
+        """See `Tables`."""
+        shape = (problems.stop - problems.start, self.weights.size)
+        present = np.flatnonzero(self.weights > 0)
+        own = self.log_residuals[present]
+        own = own - np.average(own, weights=self.weights[present])
+        own = own * np.sqrt(present.size / max(1, present.size - self.n_parameters))
+        drawn = _generator(self.seed, problems).choice(own, size=shape)
+        return _repeated(self.weights, shape), self.predicted * np.exp(-drawn)
 
 
-def noise_bootstrap(
-    weights: Array, loss: Array, log_noise: Array | float, replicates: int, seed: int
-) -> Resamples:
+@dataclass(frozen=True)
+class NoiseBootstrap:
     """Tables of the same runs with fresh Gaussian noise on the log of the measured loss.
 
-    Args:
+    Attributes:
         weights: weight of each run.
         loss: measured loss of each run.
         log_noise: standard deviation of the log loss, one value or one a run.
-        replicates: how many tables.
         seed: of the noise.
     """
-    drawn = np.random.default_rng(seed).standard_normal((loss.size, replicates))
-    noise = np.broadcast_to(np.asarray(log_noise, dtype=np.float64), loss.shape)
-    return Resamples(
-        np.repeat(weights[:, None], replicates, axis=1),
-        loss[:, None] * np.exp(drawn * noise[:, None]),
-    )
+
+    weights: Array
+    loss: Array
+    log_noise: Array | float
+    seed: int
+
+    def block(self, problems: slice) -> tuple[Array, Array]:
+        """See `Tables`."""
+        shape = (problems.stop - problems.start, self.loss.size)
+        drawn = _generator(self.seed, problems).standard_normal(shape)
+        return _repeated(self.weights, shape), self.loss * np.exp(drawn * self.log_noise)
+
+
+def _generator(seed: int, problems: slice) -> np.random.Generator:
+    return np.random.default_rng((seed, problems.start))
+
+
+def _repeated(weights: Array, shape: tuple[int, int]) -> Array:
+    return np.ascontiguousarray(np.broadcast_to(weights, shape))
 
 
 def porian_log_noise(loss: Array, corpus: str) -> Array:
@@ -164,3 +195,62 @@ def seed_log_noise(inputs: tuple[Array, ...], loss: Array) -> tuple[float, int]:
     if freedom == 0:
         return float("nan"), 0
     return float(np.sqrt(np.sum((logs - means[group]) ** 2) / freedom)), freedom
+
+
+def find_bootstrap(
+    resample: str, runs: Runs, rows: FittedRows, predicted: Array, n_parameters: int, seed: int
+) -> Tables:
+    """The bootstrap of that name: pairs, residual, cluster:COLUMN, noise or noise:SIZE.
+
+    Args:
+        resample: its name.
+        runs: the table.
+        rows: its rows as fitted.
+        predicted: fitted loss of each row.
+        n_parameters: fitted parameters of the law.
+        seed: of the draws.
+
+    Raises:
+        InputError: there is no such bootstrap, or the table cannot carry it.
+    """
+    kind, _, detail = resample.partition(":")
+    if kind == "pairs" and not detail:
+        return pairs_bootstrap(rows.weights, seed)
+    if kind == "residual" and not detail:
+        residuals = np.log(predicted / rows.loss)
+        return ResidualBootstrap(rows.weights, predicted, residuals, n_parameters, seed)
+    if kind == "cluster" and detail:
+        return cluster_bootstrap(rows.weights, runs.groups(detail), seed)
+    if kind == "noise":
+        return NoiseBootstrap(rows.weights, rows.loss, _log_noise(rows, detail), seed)
+    raise InputError(
+        "unknown kind of bootstrap",
+        where="--resample",
+        found=repr(resample),
+        expected="pairs, residual, cluster:COLUMN, noise or noise:SIZE",
+    )
+
+
+def _log_noise(rows: FittedRows, detail: str) -> float:
+    if not detail:
+        noise, freedom = seed_log_noise(rows.inputs, rows.loss)
+        if freedom == 0:
+            raise InputError(
+                "no run is repeated, so the noise between seeds is unknown",
+                where="--resample",
+                found="noise",
+                expected="its size in log loss, as in noise:0.002",
+            )
+        return noise
+    try:
+        noise = float(detail)
+    except ValueError:
+        noise = np.nan
+    if not 0 < noise < 1:
+        raise InputError(
+            "not a noise level",
+            where="--resample",
+            found=repr(detail),
+            expected="a standard deviation of log loss between 0 and 1, as in noise:0.002",
+        )
+    return noise

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from isoloss.arrays import Array
 from isoloss.errors import FitError
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.local_model import local_model
 from isoloss.fitting.problem import Problem
 from isoloss.fitting.result import Fit
@@ -72,7 +71,7 @@ def delta_covariance(fit: Fit) -> Covariance:
             "the delta method needs an interior optimum, and on a bound ended "
             f"{', '.join(fit.identifiability.at_bound)}: use bootstrap replicates"
         )
-    problem = make_problem(fit.law, fit.rows, fit.objective, fit.surface.centre)
+    problem = Problem.of(fit.law, fit.rows, fit.objective, fit.surface.centre)
     working, weights = fit.surface.working[:, None], fit.rows.weights
     model = local_model(problem, working, weights[None, :], problem.measured[None, :])
     scores = _scores(problem, fit.surface.working, weights)

@@ -14,7 +14,7 @@ from isoloss.arrays import Array, Indices, Mask
 from isoloss.fitting.problem import Problem
 
 # Problems x rows expanded at once: a few dozen such arrays of doubles should stay in the cache.
-_PIECE_ELEMENTS = 1 << 15
+_PIECE_ELEMENTS = 1 << 16
 # Multiplications of one matrix product. Above a quarter of a million OpenBLAS spreads it over
 # threads of its own, which wait for each other far longer than so small a product takes.
 _PRODUCT_SIZE = 200_000

@@ -15,7 +15,6 @@ import numpy as np
 
 from isoloss.arrays import Array
 from isoloss.errors import InputError, MissingExtraError
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.problem import Problem
 from isoloss.fitting.profile import likelihood_scale
 from isoloss.fitting.result import Fit
@@ -57,7 +56,7 @@ def posterior(
             expected=f"at least 1 draw and {2 * count} walkers for {count} parameters",
         )
     emcee, arviz = _libraries()
-    problem = make_problem(fit.law, fit.rows, fit.objective, fit.surface.centre)
+    problem = Problem.of(fit.law, fit.rows, fit.objective, fit.surface.centre)
     scale = likelihood_scale(problem, fit)
 
     def log_density(points: Array) -> Array:

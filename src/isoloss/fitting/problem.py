@@ -9,7 +9,8 @@ import numpy as np
 
 from isoloss.arrays import Array, Indices, Mask
 from isoloss.fitting.objectives import Objective
-from isoloss.laws.coordinates import Centre, WorkingLaw
+from isoloss.fitting.rows import FittedRows
+from isoloss.laws import Centre, Law, WorkingLaw, working_law
 
 # Root-mean-square residual below which a table is met exactly.
 _EXACT_RESIDUAL = 1e-13
@@ -47,6 +48,16 @@ class Problem:
     measured: Array
     centre: Centre
     objective: Objective
+
+    @classmethod
+    def of(
+        cls, law: Law, rows: FittedRows, objective: Objective, centre: Centre | None = None
+    ) -> Problem:
+        """What the solver needs to fit a law to rows, around their own centre if not another."""
+        working = working_law(law)
+        middle = centre or Centre.of(rows.inputs, rows.loss)
+        logs = tuple(working.log_inputs(rows.inputs, middle))
+        return cls(working, logs, rows.loss, middle, objective)
 
     @property
     def lower(self) -> Array:

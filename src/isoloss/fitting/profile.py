@@ -16,10 +16,10 @@ from scipy.special import chdtri
 
 from isoloss.arrays import Array
 from isoloss.errors import InputError
-from isoloss.fitting.fit import make_problem
 from isoloss.fitting.problem import Problem
 from isoloss.fitting.result import Fit
 from isoloss.fitting.solver import solve
+from isoloss.fitting.tables import GivenTables
 from isoloss.laws import working_law
 
 DEFAULT_POINTS = 41
@@ -91,7 +91,7 @@ def profile(
             expected="one of " + ", ".join(names),
         )
     index = names.index(parameter)
-    problem = make_problem(fit.law, fit.rows, fit.objective, fit.surface.centre)
+    problem = Problem.of(fit.law, fit.rows, fit.objective, fit.surface.centre)
     middle = float(fit.surface.working[index])
     error = _conditional_error(problem, fit, index)
     critical = float(chdtri(1.0, 1.0 - level))
@@ -133,7 +133,7 @@ def _ratio(problem: Problem, fit: Fit, index: int, values: Array, threads: int |
     """Likelihood-ratio statistic with one parameter held at each value."""
     starts = np.repeat(fit.surface.working[:, None], values.size, axis=1)
     starts[index] = values
-    held = solve(problem, starts, fit.rows.weights, held=(index,), threads=threads)
+    held = solve(problem, starts, GivenTables(fit.rows.weights), held=(index,), threads=threads)
     rise = held.value - fit.objective_value
     return np.maximum(2.0 * likelihood_scale(problem, fit) * rise, 0.0)
 

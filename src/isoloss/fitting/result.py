@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +16,8 @@ from isoloss.fitting.growth import ErrorGrowth
 from isoloss.fitting.identifiability import Identifiability
 from isoloss.fitting.objectives import Objective
 from isoloss.fitting.problem import Status
+from isoloss.fitting.rows import FittedRows
+from isoloss.fitting.search import Search
 from isoloss.laws import Law, Surface
 from isoloss.notes import Note, Severity
 from isoloss.plotting import Plottable
@@ -23,45 +25,11 @@ from isoloss.plotting import Plottable
 # Share of replicates that may fail to converge before the intervals are in doubt.
 _TOLERATED_FAILURES = 0.02
 _DEFAULT_LEVEL = 0.9
+# Optima whose objective is so little higher, as a share, that the data hardly rule them out.
+_RIVAL_EXCESS = 0.01
 # Values of an input up to which each has its own residual, and how many groups there are beyond.
 _MOST_GROUPS = 200
 _GROUPS = 40
-
-
-@dataclass(frozen=True)
-class FittedRows:
-    """The rows that were fitted.
-
-    Attributes:
-        inputs: one array of rows an input of the law, in the law's order.
-        loss: measured loss of each row.
-        weights: weight of each row.
-    """
-
-    inputs: tuple[Array, ...]
-    loss: Array
-    weights: Array
-
-
-@dataclass(frozen=True)
-class Search:
-    """How the optimum was found.
-
-    Attributes:
-        starts: fits started.
-        converged: starts that reached an optimum.
-        reached_best: starts that reached the best one.
-        next_gap: how much higher, as a share, the objective is at the next best optimum; None
-            where all starts that converged ended in the same one.
-        gradient: largest slope of the objective at the optimum, with each parameter in units of
-            its own conditional standard error and the objective in units of itself.
-    """
-
-    starts: int
-    converged: int
-    reached_best: int
-    next_gap: float | None = None
-    gradient: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +165,18 @@ class Fit(Plottable):
                     _WARNING,
                 )
             )
+        rival = self.search.others[0] if self.search.others else None
+        if rival and rival.excess < _RIVAL_EXCESS:
+            there = ", ".join(f"{name} {value:.4g}" for name, value in rival.parameters.items())
+            notes.append(
+                Note(
+                    "several-optima",
+                    f"{self.search.reached_best} of {self.search.converged} starts reached the "
+                    f"best optimum; another, only {100 * rival.excess:.2g} % higher, has {there}: "
+                    "the data hardly decide between them",
+                    _WARNING,
+                )
+            )
         unbounded = [name for name, value in self.parameters.items() if not math.isfinite(value)]
         if unbounded:
             notes.append(
@@ -279,7 +259,7 @@ class Fit(Plottable):
             "intervals": {name: list(pair) for name, pair in self.intervals().items()},
             "level": _DEFAULT_LEVEL,
             "region": {name: list(pair) for name, pair in self.region().items()},
-            "search": vars(self.search),
+            "search": asdict(self.search),
             "identifiability": {
                 "condition": self.identifiability.condition,
                 "weak": list(self.identifiability.weak),

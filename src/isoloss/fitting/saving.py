@@ -17,7 +17,9 @@ from isoloss.fitting.growth import ErrorGrowth
 from isoloss.fitting.identifiability import Identifiability
 from isoloss.fitting.objectives import OBJECTIVES, Objective, find_objective
 from isoloss.fitting.problem import Status
-from isoloss.fitting.result import Fit, FittedRows, Search
+from isoloss.fitting.result import Fit
+from isoloss.fitting.rows import FittedRows
+from isoloss.fitting.search import Optimum, Search
 from isoloss.laws import CATALOGUE, Centre, Law, Surface, find_law, law_from_definition, working_law
 from isoloss.laws.user import definition_of
 from isoloss.notes import Note, Severity
@@ -131,6 +133,7 @@ def _restore(document: Mapping[str, Any]) -> Fit:
             int(search["reached_best"]),
             None if search["next_gap"] is None else float(search["next_gap"]),
             _infinite_if_none(search["gradient"]),
+            tuple(_optimum(entry) for entry in search.get("others", ())),
         ),
         identifiability=Identifiability(
             float(known["condition"]), _names(known["weak"]), _names(known["at_bound"])
@@ -154,6 +157,11 @@ def _restore(document: Mapping[str, Any]) -> Fit:
 
 def _infinite_if_none(value: Any) -> float:
     return math.inf if value is None else float(value)
+
+
+def _optimum(entry: Any) -> Optimum:
+    values = {str(name): float(value) for name, value in entry["parameters"].items()}
+    return Optimum(int(entry["starts"]), float(entry["excess"]), values)
 
 
 def _names(values: Any) -> tuple[str, ...]:

@@ -9,88 +9,81 @@ diagonal, and bounds hold by leaving parameters that press against them out of t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from isoloss.arrays import Array, Mask
 from isoloss.fitting.newton import NewtonBlock
 from isoloss.fitting.problem import Problem, Solution
+from isoloss.fitting.spreading import spread
+from isoloss.fitting.tables import GivenTables, Tables
 
 # Rows x problems of a block: a few dozen such arrays of doubles should stay in the cache.
-_BLOCK_ELEMENTS = 1 << 15
+_BLOCK_ELEMENTS = 1 << 16
 _BLOCK_PROBLEMS = 512
-
-
-def available_threads() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def solve(
     problem: Problem,
     starts: Array,
-    weights: Array | None = None,
+    tables: Tables | None = None,
     *,
-    measured: Array | None = None,
     held: Sequence[int] = (),
     threads: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Solution:
-    """Minimise the objective for every start and weighting.
+    """Minimise the objective for every start and table.
 
-    Blocks do not depend on the number of threads, so neither do the results.
+    Blocks do not depend on who solves them, so neither do the results: see `spread` for threads,
+    processes and clusters.
 
     Args:
         problem: law, table and objective.
         starts: working parameters to start from, shape (parameters, problems).
-        weights: weight of each row in each problem, shape (rows, problems), or one weight a row;
-            all ones where not given. A weight of zero leaves a row out.
-        measured: loss of each row in each problem, shape (rows, problems); the table's own where
-            not given.
+        tables: weights and losses of each problem; the table itself, all weights one, where not
+            given. A weight of zero leaves a row out.
         held: indices of working parameters that stay where they start.
         threads: blocks solved at the same time; as many as there are processors if not given.
         advance: called with the number of problems of each finished block.
     """
     count = starts.shape[1]
     rows = problem.measured.size
-    everywhere = np.ones((rows, 1)) if weights is None else weights.reshape(rows, -1)
     size = max(1, min(_BLOCK_PROBLEMS, _BLOCK_ELEMENTS // rows))
     fixed = np.isin(np.arange(starts.shape[0]), np.asarray(held, dtype=np.int64))
+    work = _Work(problem, starts, tables or GivenTables(np.ones(rows)), fixed)
     blocks = [slice(first, min(first + size, count)) for first in range(0, count, size)]
-
-    def solve_block(block: slice) -> Solution:
-        width = block.stop - block.start
-        own = everywhere[:, block] if everywhere.shape[1] > 1 else everywhere
-        own = np.ascontiguousarray(np.broadcast_to(own, (rows, width)).T)
-        losses = problem.measured[:, None] if measured is None else measured[:, block]
-        losses = np.ascontiguousarray(losses.T)
-        solution = _solve_block(problem, starts[:, block], own, losses, fixed)
-        if advance:
-            advance(width)
-        return solution
-
-    threads = threads or available_threads()
-    if threads > 1 and len(blocks) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(solve_block, blocks))
-    else:
-        parts = [solve_block(block) for block in blocks]
+    parts = spread(
+        work,
+        blocks,
+        threads=threads,
+        advance=(lambda part: advance(part.value.size)) if advance else None,
+    )
     return _join(parts)
 
 
-def _solve_block(
-    problem: Problem, starts: Array, weights: Array, measured: Array, held: Mask
-) -> Solution:
-    objective, working = problem.objective, starts
-    with np.errstate(all="ignore"):
-        for scale in objective.approach:
-            smooth = replace(problem, objective=objective.at_scale(scale))
-            working = NewtonBlock(smooth, working, weights, measured, held).run().working
-        return NewtonBlock(problem, working, weights, measured, held).run()
+@dataclass(frozen=True)
+class _Work:
+    """Solves blocks of a batch, one after the other, here or where it is sent to."""
+
+    problem: Problem
+    starts: Array
+    tables: Tables
+    held: Mask
+
+    def __call__(self, blocks: Sequence[slice]) -> list[Solution]:
+        return [self._solve(block) for block in blocks]
+
+    def _solve(self, block: slice) -> Solution:
+        weights, measured = self.tables.block(block)
+        losses = self.problem.measured[None, :] if measured is None else measured
+        objective, working = self.problem.objective, self.starts[:, block]
+        with np.errstate(all="ignore"):
+            for scale in objective.approach:
+                smooth = replace(self.problem, objective=objective.at_scale(scale))
+                working = NewtonBlock(smooth, working, weights, losses, self.held).run().working
+            return NewtonBlock(self.problem, working, weights, losses, self.held).run()
 
 
 def _join(parts: Sequence[Solution]) -> Solution:

@@ -16,16 +16,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sympy
 
-from isoloss.arrays import Array, Indices
+from isoloss.arrays import Array
 from isoloss.errors import InputError
 from isoloss.fitting.bootstrap import pairs_bootstrap
-from isoloss.fitting.fit import DEFAULT_STARTS, best_of, find_search, input_columns
+from isoloss.fitting.fit import DEFAULT_STARTS
 from isoloss.fitting.identifiability import require_carrying
 from isoloss.fitting.objectives import Objective, find_objective
 from isoloss.fitting.problem import Problem, Status
-from isoloss.fitting.result import Search
+from isoloss.fitting.rows import FittedRows
+from isoloss.fitting.search import Search, best_of, find_search
 from isoloss.fitting.solver import solve
 from isoloss.fitting.starts import random_starts
+from isoloss.fitting.tables import GivenTables
 from isoloss.laws import Centre, Law, Parameter, Surface, WorkingLaw, find_law, real, working_law
 from isoloss.laws.compilation import Evaluator
 from isoloss.laws.law import parameter_symbol
@@ -115,7 +117,7 @@ def fit_together(
     objective = find_objective(objective) if isinstance(objective, str) else objective
     base = working_law(law)
     _check(base, tables, shared, efficiency)
-    columns = [input_columns(law, runs) for runs in tables.values()]
+    columns = [FittedRows.of(law, runs).inputs for runs in tables.values()]
     inputs = [np.concatenate(column) for column in zip(*columns, strict=True)]
     loss = np.concatenate([runs.loss for runs in tables.values()])
     member = np.repeat(np.arange(len(tables)), [len(runs) for runs in tables.values()])
@@ -127,11 +129,11 @@ def fit_together(
     weights = np.ones(loss.size)
     candidates = random_starts(problem, starts, seed)
     require_carrying(problem, weights, candidates[:, :_CHECKED_STARTS])
-    solution = solve(problem, candidates, weights, threads=threads)
+    solution = solve(problem, candidates, GivenTables(weights), threads=threads)
     best = best_of(problem, solution, weights)
     replicates = np.empty((best.working.shape[0], 0))
     if bootstrap:
-        drawn = _within(member, bootstrap, seed)
+        drawn = pairs_bootstrap(weights, seed, strata=member)
         begin = np.repeat(best.working, bootstrap, axis=1)
         refitted = solve(problem, begin, drawn, threads=threads)
         replicates = refitted.working[:, refitted.converged]
@@ -231,16 +233,6 @@ def _joint_law(
         ),
     )
     return joint, _Layout(base, recipes, tuple(map(tuple, own)), tuple(map(tuple, factors)))
-
-
-def _within(member: Indices, count: int, seed: int) -> Array:
-    """Pairs bootstrap weights that draw runs within each recipe, shape (rows, replicates)."""
-    weights = np.empty((member.size, count))
-    for recipe in np.unique(member):
-        own = member == recipe
-        drawn = pairs_bootstrap(np.ones(int(own.sum())), count, seed + int(recipe))
-        weights[own] = drawn.weights
-    return weights
 
 
 def _surface(

@@ -9,11 +9,12 @@ import numpy as np
 from isoloss.arrays import Array, Indices, Mask
 from isoloss.errors import FitError
 from isoloss.fitting import ErrorGrowth, Fit
-from isoloss.fitting.fit import make_problem, staged_working
+from isoloss.fitting.fit import staged_working
 from isoloss.fitting.identifiability import require_carrying
 from isoloss.fitting.problem import Problem
 from isoloss.fitting.solver import solve
 from isoloss.fitting.starts import random_starts
+from isoloss.fitting.tables import GivenTables
 from isoloss.forecasting.reach import Region
 from isoloss.runs import Runs
 
@@ -93,7 +94,7 @@ def rolling_errors(
         seed: of the starts.
         threads: for the solver.
     """
-    problem = make_problem(fit.law, fit.rows, fit.objective, fit.surface.centre)
+    problem = Problem.of(fit.law, fit.rows, fit.objective, fit.surface.centre)
     refit = _refit_staged if fit.method == "staged" else _refit_jointly
     refitted, failed = refit(problem, fit, folds, seed, threads)
     parts = []
@@ -134,7 +135,7 @@ def _refit_jointly(
     solution = solve(
         problem,
         np.tile(starts, (1, len(able))),
-        np.repeat(weights, per_fold, axis=1),
+        GivenTables(np.repeat(weights, per_fold, axis=1)),
         threads=threads,
     )
     refitted = {}

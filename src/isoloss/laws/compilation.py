@@ -52,6 +52,10 @@ class Evaluator:
     inputs: tuple[Any, ...]
     constants: tuple[Any, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the formula alone: what it compiles to is made again where it arrives."""
+        return _received, (self.expression, self.parameters, self.inputs, self.constants)
+
     @functools.cached_property
     def _arguments(self) -> list[Any]:
         return [*self.parameters, *self.inputs, *self.constants]
@@ -105,6 +109,17 @@ class Evaluator:
         pairs = self._second_pairs
         second = dict(zip(pairs, results[count:], strict=True))
         return Derivatives(results[0], tuple(results[1:count]), second)
+
+
+@functools.lru_cache(maxsize=128)
+def _received(
+    expression: Any,
+    parameters: tuple[Any, ...],
+    inputs: tuple[Any, ...],
+    constants: tuple[Any, ...],
+) -> Evaluator:
+    """The evaluator of a pickle, one for all pickles with equal formulas: compiling takes long."""
+    return Evaluator(expression, parameters, inputs, constants)
 
 
 def _compile(arguments: list[Any], expressions: Any) -> Callable[..., Any]:

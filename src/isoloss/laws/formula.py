@@ -76,10 +76,12 @@ class _Exprel(sympy.Function):  # type: ignore[misc]
         return rf"\varphi_{{{self.order}}}\left({printer._print(self.args[0])}\right)"
 
 
-# A law needs its own value and two derivatives.
+# A law needs its own value and two derivatives. Each class is a name of this module too, under
+# which pickle finds it.
 EXPREL: tuple[Any, ...] = tuple(
     type(f"exprel{order}", (_Exprel,), {"order": order}) for order in range(4)
 )
+exprel0, exprel1, exprel2, exprel3 = EXPREL
 
 
 def _boxcox(base: Any, exponent: Any) -> Any:

@@ -98,6 +98,23 @@ class Runs:
         values: Array = series.to_numpy()
         return values
 
+    def positive(self, name: str) -> Array:
+        """A column of positive finite numbers, as every logarithm of it needs.
+
+        Raises:
+            InputError: there is no such column, or it holds something else.
+        """
+        values = self.column(name)
+        unusable = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+        if unusable.size:
+            raise InputError(
+                f"column {name} has values that no law can use",
+                where=self.source,
+                found=f"{values[unusable[0]]:g} in row {unusable[0] + 1}",
+                expected="positive numbers: leave such rows out, as by --where",
+            )
+        return values
+
     def groups(self, name: str) -> Indices:
         """Which group each run is in: runs with equal values of any column share a number.
 

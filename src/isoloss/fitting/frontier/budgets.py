@@ -94,25 +94,7 @@ def training_flops(runs: Runs, column: str | None = None) -> Array:
     """
     if column is None and "flops" not in runs.frame.columns:
         return runs.flops
-    return positive_column(runs, column or "flops")
-
-
-def positive_column(runs: Runs, name: str) -> Array:
-    """A column of positive finite numbers.
-
-    Raises:
-        InputError: there is no such column, or it holds something else.
-    """
-    values = runs.column(name)
-    unusable = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-    if unusable.size:
-        raise InputError(
-            f"column {name} has values that are no amounts",
-            where=runs.source,
-            found=f"{values[unusable[0]]:g} in row {unusable[0] + 1}",
-            expected="positive numbers: leave such rows out, as by --where",
-        )
-    return values
+    return runs.positive(column or "flops")
 
 
 def group_by_budget(
@@ -136,9 +118,9 @@ def group_by_budget(
             "not a tolerance", where="tolerance", found=f"{tolerance:g}", expected="above 0"
         )
     spent = training_flops(runs, flops)
-    log_params = np.log(positive_column(runs, "params"))
-    log_tokens = np.log(positive_column(runs, "tokens"))
-    loss = positive_column(runs, "loss")
+    log_params = np.log(runs.positive("params"))
+    log_tokens = np.log(runs.positive("tokens"))
+    loss = runs.positive("loss")
     order = np.argsort(spent, kind="stable")
     ends = np.flatnonzero(np.diff(np.log(spent[order])) > np.log1p(tolerance)) + 1
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from isoloss.arrays import Array, Indices
 from isoloss.errors import InputError
-from isoloss.fitting.frontier.budgets import positive_column, training_flops
+from isoloss.fitting.frontier.budgets import training_flops
 from isoloss.runs import Runs
 
 # Smoothing over less than this part of the distance of two logged values changes nothing.
@@ -96,10 +96,10 @@ def curves_on_grid(
             where=curves.source,
             expected=", ".join(curves.frame.columns),
         )
-    log_params, log_tokens = (np.log(positive_column(curves, n)) for n in ("params", "tokens"))
+    log_params, log_tokens = (np.log(curves.positive(n)) for n in ("params", "tokens"))
     log_flops = np.log(training_flops(curves, flops))
-    log_end = log_tokens if schedule is None else np.log(positive_column(curves, schedule))
-    loss = positive_column(curves, "loss")
+    log_end = log_tokens if schedule is None else np.log(curves.positive(schedule))
+    loss = curves.positive("loss")
     step = curves.column("step") if "step" in curves.frame.columns else None
     names, members = _rows_of_runs(curves, run)
     kept = [place for place, own in enumerate(members) if own.size > 1]

@@ -106,7 +106,8 @@ def _optimum(group: BudgetRuns, tolerance: float, bootstrap: int, seed: int) -> 
         doubt = _doubt(name, found, places)
         if doubt:
             return BudgetOptimum.reject(group, doubt)
-    counts = pairs_bootstrap(np.ones(group.n_runs), bootstrap, seed).weights
+    drawn, _ = pairs_bootstrap(np.ones(group.n_runs), seed).block(slice(0, bootstrap))
+    counts = drawn.T
     log_params = _vertices(group.log_params, group.loss, counts)
     log_tokens = _vertices(group.log_tokens, group.loss, counts)
     vertex = float(by_params.vertex[0])
