@@ -8,15 +8,22 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 import pytest
+from fitting_frontiers import (
+    PORIAN_SIZES,
+    porian_surface,
+    surface,
+    training_curves,
+    true_params,
+)
 
+from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
 from isoloss.fitting.frontier.envelope import fit_envelope
 from isoloss.fitting.frontier.power_law import fit_line, fit_power_law
-from isoloss.laws import Surface, find_law
 from isoloss.notes import Severity
 from isoloss.runs import Runs, read_runs
 
-LAW = Surface.published(find_law("chinchilla"), "hoffmann-printed")
+LAW = surface()
 TRUE_A = 0.28 / 0.62
 SIZES = np.geomspace(7e7, 1e10, 20)
 # The law asks for about 40 tokens per parameter at 1e20 FLOPs.
@@ -24,33 +31,22 @@ RATIOS = (10.0, 20.0, 40.0, 80.0, 160.0)
 
 
 def true_optimum(flops: float) -> tuple[float, float]:
-    params = LAW.law.optimal_params(LAW.parameters, flops)
-    assert params is not None
-    return float(params), flops / 6 / float(params)
+    params = float(true_params(LAW, flops))
+    return params, flops / 6 / params
 
 
-def training_curves(
-    sizes: np.ndarray = SIZES,
+def ladder(
+    sizes: Array = SIZES,
     ratios: tuple[float, ...] = RATIOS,
     *,
     undecayed: float = 0.05,
     points: int = 100,
     noise: float = 0.0,
 ) -> pl.DataFrame:
-    """Curves of a surface, above it by `undecayed` times the share of the schedule still ahead."""
+    """Curves of every size at several horizons, given as D/N."""
     params, ratio = (grid.ravel() for grid in np.meshgrid(sizes, ratios, indexing="ij"))
-    progress = np.geomspace(0.01, 1, points)
-    tokens = np.outer(params * ratio, progress)
-    loss = LAW.predict(params=params[:, None], tokens=tokens) + undecayed * (1 - progress)
-    loss += noise * np.random.default_rng(0).standard_normal(loss.shape)
-    names = [f"{size:.3g} at {share:g}" for size, share in zip(params, ratio, strict=True)]
-    return pl.DataFrame(
-        {
-            "run_id": np.repeat(names, points),
-            "params": np.repeat(params, points),
-            "tokens": tokens.ravel(),
-            "loss": loss.ravel(),
-        }
+    return training_curves(
+        LAW, params, params * ratio, undecayed=undecayed, points=points, noise=noise
     )
 
 
@@ -59,7 +55,7 @@ def runs(frame: pl.DataFrame) -> Runs:
 
 
 def test_curves_of_a_constant_learning_rate_have_the_surface_as_their_envelope() -> None:
-    curves = training_curves(ratios=(1000.0,), undecayed=0, points=200)
+    curves = ladder(ratios=(1000.0,), undecayed=0, points=200)
     fit = fit_envelope(runs(curves))
     assert fit.a == pytest.approx(TRUE_A, abs=0.005)
     assert fit.b == pytest.approx(1 - TRUE_A, abs=0.005)
@@ -75,7 +71,7 @@ def test_curves_of_a_constant_learning_rate_have_the_surface_as_their_envelope()
 
 
 def test_decaying_schedules_move_the_envelope_to_the_ends_of_runs() -> None:
-    fit = fit_envelope(runs(training_curves(undecayed=0.3)))
+    fit = fit_envelope(runs(ladder(undecayed=0.3)))
     assert fit.a == pytest.approx(TRUE_A, abs=0.02)
     assert fit.optimum(1e20) == pytest.approx(true_optimum(1e20), rel=0.15)
     assert fit.late_share > 0.9
@@ -84,13 +80,42 @@ def test_decaying_schedules_move_the_envelope_to_the_ends_of_runs() -> None:
     assert low < TRUE_A < high
 
 
+@pytest.mark.parametrize(("undecayed", "noise"), [(0.0, 0.0), (0.3, 0.0), (0.3, "refinedweb")])
+def test_porians_exponent_comes_out_of_simulated_curves(
+    undecayed: float, noise: float | str
+) -> None:
+    # Porian et al. 2024, arXiv:2406.19146, tuned: a = 0.4969. Five horizons a size, in factors of
+    # two around the compute-optimal one, logged at even steps.
+    law = porian_surface(0.4969, 7.69e10)
+    budgets = np.geomspace(1e14, 1e22, 500)
+    optimum = true_params(law, budgets)
+    tokens = np.exp(np.interp(np.log(PORIAN_SIZES), np.log(optimum), np.log(budgets / 6 / optimum)))
+    horizons = np.outer(tokens, 2.0 ** np.arange(-2, 3))
+    curves = training_curves(
+        law,
+        np.repeat(PORIAN_SIZES, 5),
+        horizons.ravel(),
+        undecayed=undecayed,
+        noise=noise,
+        steps=400,
+    )
+    fit = fit_envelope(runs(curves))
+    assert fit.a == pytest.approx(0.4969, abs=0.02)
+    assert fit.b == pytest.approx(0.5031, abs=0.02)
+    low, high = fit.intervals(0.9)["a"]
+    assert low < 0.4969 < high
+    assert fit.optimum(1e18) == pytest.approx(
+        (float(true_params(law, 1e18)), 1e18 / 6 / float(true_params(law, 1e18))), rel=0.15
+    )
+
+
 def test_horizons_off_the_optimum_bias_the_coefficients() -> None:
-    fit = fit_envelope(runs(training_curves(ratios=(5.0, 10.0, 20.0), undecayed=0.3)))
+    fit = fit_envelope(runs(ladder(ratios=(5.0, 10.0, 20.0), undecayed=0.3)))
     assert fit.optimum(1e20)[0] > 1.3 * true_optimum(1e20)[0]
 
 
 def test_a_schedule_longer_than_its_run_is_never_finished() -> None:
-    curves = training_curves().with_columns(planned=2 * pl.col("tokens").max().over("run_id"))
+    curves = ladder().with_columns(planned=2 * pl.col("tokens").max().over("run_id"))
     fit = fit_envelope(runs(curves), schedule="planned", bootstrap=0)
     assert fit.late_share == 0
     assert fit.chosen["progress"].max() == pytest.approx(0.5, abs=0.01)
@@ -98,7 +123,7 @@ def test_a_schedule_longer_than_its_run_is_never_finished() -> None:
 
 def test_smoothing_keeps_noise_from_choosing() -> None:
     steps = pl.int_range(1, pl.len() + 1).over("run_id")
-    frame = training_curves(ratios=(1000.0,), undecayed=0, points=800, noise=0.03)
+    frame = ladder(ratios=(1000.0,), undecayed=0, points=800, noise=0.03)
     curves = runs(frame.with_columns(step=steps))
     excess = {}
     for width in (0, 10):
@@ -112,7 +137,7 @@ def test_smoothing_keeps_noise_from_choosing() -> None:
 
 
 def test_smoothing_leaves_straight_curves_alone() -> None:
-    frame = training_curves(points=60)
+    frame = ladder(points=60)
     share = pl.int_range(pl.len()).over("run_id") / 60
     straight = frame.with_columns(
         step=1 + 60 * share,
@@ -127,7 +152,7 @@ def test_smoothing_leaves_straight_curves_alone() -> None:
 
 
 def test_sizes_that_end_the_range_are_not_chosen() -> None:
-    fit = fit_envelope(runs(training_curves()), bootstrap=0)
+    fit = fit_envelope(runs(ladder()), bootstrap=0)
     chosen = fit.chosen["params"].unique().to_numpy()
     assert chosen.min() > SIZES[0] * 1.01
     assert chosen.max() < SIZES[-1] / 1.01
@@ -137,7 +162,7 @@ def test_sizes_that_end_the_range_are_not_chosen() -> None:
 
 
 def test_the_chosen_run_has_the_least_loss() -> None:
-    frame = training_curves()
+    frame = ladder()
     fit = fit_envelope(runs(frame), bootstrap=0)
     row = fit.chosen.row(fit.chosen.height // 2, named=True)
     assert 6 * row["params"] * row["tokens"] == pytest.approx(row["flops"], rel=1e-6)
@@ -150,7 +175,7 @@ def test_the_chosen_run_has_the_least_loss() -> None:
 
 
 def test_tokens_may_be_given_as_steps() -> None:
-    frame = training_curves()
+    frame = ladder()
     steps = frame.with_columns(step=pl.col("tokens") / 2**19, batch_tokens=2.0**19).drop("tokens")
     by_steps, by_tokens = (
         fit_envelope(runs(table), smoothing=0, bootstrap=0) for table in (steps, frame)
@@ -159,7 +184,7 @@ def test_tokens_may_be_given_as_steps() -> None:
 
 
 def test_rows_may_come_in_any_order() -> None:
-    frame = training_curves(points=40)
+    frame = ladder(points=40)
     shuffled = frame.sample(fraction=1.0, shuffle=True, seed=1)
     fits = [fit_envelope(runs(table), bootstrap=0) for table in (frame, shuffled)]
     assert fits[0].a == pytest.approx(fits[1].a, rel=1e-9)
@@ -167,7 +192,7 @@ def test_rows_may_come_in_any_order() -> None:
 
 
 def test_single_points_are_left_out_and_counted() -> None:
-    frame = training_curves()
+    frame = ladder()
     lone = frame.head(1).with_columns(run_id=pl.lit("lone"), loss=pl.lit(0.1))
     fit = fit_envelope(runs(pl.concat([frame, lone])), bootstrap=0)
     assert fit.n_curves == 100
@@ -177,13 +202,13 @@ def test_single_points_are_left_out_and_counted() -> None:
 
 
 def test_results_are_json() -> None:
-    fit = fit_envelope(runs(training_curves()), bootstrap=20, seed=3)
+    fit = fit_envelope(runs(ladder()), bootstrap=20, seed=3)
     report = json.loads(json.dumps(fit.to_json(), allow_nan=False))
     assert report["a"] == fit.a
     assert report["n_curves"] == 100
     assert report["provenance"]["seed"] == 3
     assert fit.to_frame().height == report["n_chosen"]
-    without = fit_envelope(runs(training_curves()), bootstrap=0)
+    without = fit_envelope(runs(ladder()), bootstrap=0)
     # Points along one envelope do not err alone: their scatter is no standard error.
     assert without.to_json()["a_error"] is None
     assert without.intervals() == {}
@@ -209,7 +234,7 @@ def test_tables_that_are_no_curves_are_refused(
     change: Callable[[pl.DataFrame], pl.DataFrame], message: str
 ) -> None:
     with pytest.raises(InputError, match=f"^frame: {message}"):
-        fit_envelope(runs(change(training_curves(points=5))))
+        fit_envelope(runs(change(ladder(points=5))))
 
 
 @pytest.mark.parametrize(
@@ -227,14 +252,14 @@ def test_arguments_without_meaning_are_refused(
     call: Callable[[Runs], object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        call(runs(training_curves(points=5)))
+        call(runs(ladder(points=5)))
 
 
 def test_three_sizes_have_to_be_best_somewhere() -> None:
     with pytest.raises(
         FitError, match=r"needs 3 sizes that are best at some budget.*; frame has 1 in 9 curves"
     ):
-        fit_envelope(runs(training_curves(np.array([1e8, 3e8, 1e9]), (10.0, 40.0, 160.0))))
+        fit_envelope(runs(ladder(np.array([1e8, 3e8, 1e9]), (10.0, 40.0, 160.0))))
 
 
 # The power law behind all three methods

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from fitting_frontiers import BUDGETS, codes, isoflop_runs, surface, true_params
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
-from isoloss.fitting.frontier.akima import fit_isoflop_akima
-from isoloss.fitting.frontier.isoflop import IsoflopFit
 from isoloss.fitting.frontier.parabola import fit_parabolas, parabola_bias
 from isoloss.fitting.frontier.parabolas import fit_isoflop_parabolas
-from isoloss.fitting.frontier.power_law import Frontier, PowerLaw
-from isoloss.laws import Surface, find_law
+from isoloss.fitting.frontier.power_law import PowerLaw
+from isoloss.fitting.frontier.result import Frontier
 from isoloss.notes import Severity
 from isoloss.runs import Runs, read_runs
 
@@ -37,43 +35,6 @@ PUBLISHED_BIAS = [
     (0.465, 0.155, 8, -13.910418584294648),
     (0.465, 0.155, 16, -23.116308048545221),
 ]
-BUDGETS = tuple(10.0 ** np.arange(17, 22))
-HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
-
-
-def surface(alpha: float = 0.34, beta: float = 0.28) -> Surface:
-    return Surface.of_parameters(find_law("chinchilla"), {**HOFFMANN, "alpha": alpha, "beta": beta})
-
-
-def true_params(law: Surface, flops: float | Array) -> Array:
-    params = law.law.optimal_params(law.parameters, flops)
-    assert params is not None
-    return np.asarray(params)
-
-
-def isoflop_runs(
-    law: Surface,
-    *,
-    budgets: Sequence[float] = BUDGETS,
-    half_width: float = 4.0,
-    sizes: int = 15,
-    off_centre: Callable[[float], float] = lambda flops: 1.0,
-    noise: float = 0.0,
-) -> Runs:
-    """Runs of a surface, at each budget on a geometric grid of sizes around the optimum."""
-    flops = np.repeat(budgets, sizes)
-    steps = np.tile(np.geomspace(1 / half_width, half_width, sizes), len(budgets))
-    centres = true_params(law, np.array(budgets)) * [off_centre(budget) for budget in budgets]
-    params = np.repeat(centres, sizes) * steps
-    tokens = flops / (6 * params)
-    errors = np.random.default_rng(0).standard_normal(flops.size)
-    loss = law.predict(params=params, tokens=tokens) + noise * errors
-    frame = pl.DataFrame({"params": params, "tokens": tokens, "loss": loss, "flops": flops})
-    return read_runs(frame, check=False)
-
-
-def codes(fit: IsoflopFit) -> list[str]:
-    return [note.code for note in fit.notes]
 
 
 # Approach 2: parabolas
@@ -88,6 +49,14 @@ def test_extrapolating_parabolas_gives_the_published_error(
     true_tokens = 1e24 / 6 / true_params(law, 1e24)
     assert 100 * (fit.optimum(1e24)[1] / true_tokens - 1) == pytest.approx(published, abs=1e-8)
     assert 100 * parabola_bias(alpha, beta, half_width).tokens == pytest.approx(published, abs=1e-8)
+
+
+def test_unrounded_exponents_on_a_dense_grid_give_the_figures_of_the_text() -> None:
+    # The text of the same article has 0.3 % at a factor 2 and 4.1 % at 16, against the 0.33 % and
+    # 5.10 % of its table. Hoffmann's exponents before rounding come to that.
+    for half_width, published in ((2, -0.003), (16, -0.041)):
+        bias = parabola_bias(0.33917084, 0.2849083, half_width, sizes=1001)
+        assert bias.tokens == pytest.approx(published, abs=5e-4)
 
 
 @given(st.floats(0.1, 0.6), st.floats(0.1, 0.6), st.floats(1.5, 20), st.floats(0.5, 2))
@@ -148,7 +117,10 @@ def test_noisy_runs_give_intervals_that_hold_the_exponent(weighted: bool) -> Non
     low, high = fit.intervals(0.95)["a"]
     assert low < 0.28 / 0.62 < high
     assert high - low < 0.05
-    assert fit.params_law.exponent_error == pytest.approx((high - low) / 3.9, rel=0.3)
+    # The standard error is of the middle of the replicates, whose tails are heavy.
+    inner_low, inner_high = fit.intervals(0.6826)["a"]
+    assert fit.params_law.exponent_error == pytest.approx((inner_high - inner_low) / 2)
+    assert fit.params_law.exponent_error < (high - low) / 3.9
     low, high = fit.optimum_intervals(1e22, 0.95)["params"]
     assert low < fit.optimum(1e22)[0] < high
 
@@ -265,7 +237,8 @@ def test_chinchillas_exponents_are_reproduced_from_its_figure(
     assert fit.b == pytest.approx(0.51, abs=tolerance)
     low, high = fit.intervals(0.8)["a"]
     assert low < 0.49 < high
-    assert high - low == pytest.approx(0.534 - 0.462, rel=0.5)
+    # Digitised runs scatter less than what the paper's interval allows for.
+    assert 0.4 < (high - low) / (0.534 - 0.462) < 0.8
     assert fit.optimum(1.20e20)[0] == pytest.approx(1e9, rel=0.07)
     assert [budget.flops for budget in fit.budgets if not budget.kept] == [1e20]
 
@@ -296,91 +269,6 @@ def test_the_laws_of_quokka_give_its_table() -> None:
         (1e12, 3.86e26, 64.2e12),
     ):
         assert frontier.optimum(flops) == pytest.approx((params, tokens), rel=0.005)
-
-
-# Akima's spline
-
-
-def test_interpolated_curves_find_the_exponents() -> None:
-    runs = isoflop_runs(surface(), half_width=6, sizes=9)
-    exact = fit_isoflop_akima(runs, noise=1e-9, bootstrap=10)
-    assert exact.a == pytest.approx(0.28 / 0.62, abs=1e-9)
-    assert exact.b == pytest.approx(0.34 / 0.62, abs=1e-9)
-    fit = fit_isoflop_akima(runs, bootstrap=300)
-    low, high = fit.intervals(0.95)["a"]
-    assert low < 0.28 / 0.62 < high
-    assert 0.01 < high - low < 0.1
-    assert fit.optimum(1e20)[0] == pytest.approx(float(true_params(surface(), 1e20)), rel=0.05)
-    assert codes(fit) == ["akima-noise"]
-    assert fit.to_json()["method"] == "akima"
-
-
-def test_interpolation_has_no_bias_on_wide_grids() -> None:
-    law = surface(0.465, 0.155)
-    runs = isoflop_runs(law, half_width=16, sizes=31)
-    params = float(true_params(law, 1e20))
-    akima = fit_isoflop_akima(runs, noise=1e-6, bootstrap=50)
-    parabola = fit_isoflop_parabolas(runs, bootstrap=0)
-    assert akima.optimum(1e20)[0] == pytest.approx(params, rel=0.02)
-    assert parabola.optimum(1e20)[0] > 1.25 * params
-
-
-def test_intervals_hold_the_exponent_when_the_noise_is_known() -> None:
-    runs = isoflop_runs(surface(), half_width=6, sizes=9, noise=0.01)
-    fit = fit_isoflop_akima(runs, noise=0.004, bootstrap=400)
-    low, high = fit.intervals(0.95)["a"]
-    assert low < 0.28 / 0.62 < high
-
-
-def test_errors_are_a_third_of_the_distance_of_two_sizes_at_least() -> None:
-    runs = isoflop_runs(surface(), half_width=8, sizes=13)
-    fit = fit_isoflop_akima(runs, noise=1e-9, bootstrap=50)
-    interval = 2 * np.log(8) / 12
-    for budget in fit.budgets:
-        assert budget.interior_share == 1
-        # 25 points an interval, the last one shared: a step is a little more than 1/25.
-        assert budget.params_error == pytest.approx(0.33 * interval, rel=0.01)
-
-
-def test_more_noise_gives_wider_intervals() -> None:
-    runs = isoflop_runs(surface(), half_width=6, sizes=9)
-    widths = []
-    for noise in ("refinedweb", "openwebtext2", 0.03):
-        low, high = fit_isoflop_akima(runs, noise=noise, bootstrap=200).intervals()["a"]
-        widths.append(high - low)
-    assert widths == sorted(widths)
-
-
-def test_the_best_of_several_runs_of_one_size_counts() -> None:
-    runs = isoflop_runs(surface(), sizes=9)
-    worse = runs.frame.with_columns(pl.col("loss") + 0.3, pl.col("params") * 1.0001)
-    doubled = read_runs(pl.concat([worse, runs.frame]), check=False)
-    fit = fit_isoflop_akima(doubled, noise=1e-6, bootstrap=20)
-    alone = fit_isoflop_akima(runs, noise=1e-6, bootstrap=20)
-    assert [budget.n_sizes for budget in fit.budgets] == [9] * 5
-    assert fit.optimum(1e20) == pytest.approx(alone.optimum(1e20), rel=1e-3)
-
-
-def test_a_minimum_at_the_edge_is_no_minimum() -> None:
-    runs = isoflop_runs(
-        surface(), half_width=2, off_centre=lambda flops: 4.0 if flops == 1e19 else 1.0
-    )
-    fit = fit_isoflop_akima(runs, bootstrap=50)
-    assert fit.budgets[2].rejected == "the least loss over ln N is at the edge of the runs"
-    assert len(fit.kept) == 4
-
-
-def test_half_of_the_copies_need_a_minimum() -> None:
-    runs = isoflop_runs(surface(), half_width=2, sizes=4, off_centre=lambda _: 1.9)
-    fit = fit_isoflop_akima(runs, noise=0.005, bootstrap=200)
-    shares = [budget.interior_share for budget in fit.kept]
-    assert min(shares) >= 0.5
-    reasons = [budget.rejected for budget in fit.budgets if not budget.kept]
-    assert reasons
-    for reason in reasons:
-        assert reason.endswith(
-            "% of the noisy copies have a minimum over ln N inside the runs, 50% are needed"
-        )
 
 
 # Budgets that are left out, and errors
@@ -475,14 +363,11 @@ def test_without_replicates_there_are_no_intervals() -> None:
     ("call", "message"),
     [
         (lambda runs: fit_isoflop_parabolas(runs, bootstrap=-1), "bootstrap: too few: found -1"),
-        (lambda runs: fit_isoflop_akima(runs, bootstrap=1), "found 1; expected 2 or more"),
         (lambda runs: fit_isoflop_parabolas(runs, tolerance=0), "tolerance: not a tolerance"),
         (
             lambda runs: fit_isoflop_parabolas(runs, flops="C"),
             "frame: no column C: expected one of",
         ),
-        (lambda runs: fit_isoflop_akima(runs, noise="c4"), "unknown corpus: found 'c4'"),
-        (lambda runs: fit_isoflop_akima(runs, noise=0.0), "noise: no noise: found 0; expected the"),
         (lambda runs: fit_isoflop_parabolas(runs).optimum(-1), "flops: not a budget: found -1"),
         (lambda runs: fit_isoflop_parabolas(runs).intervals(1.5), "level: not a level: found 1.5"),
         (lambda _: parabola_bias(0, 0.3, 4), "alpha: out of range: found 0; expected above 0"),

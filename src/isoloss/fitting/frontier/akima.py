@@ -93,7 +93,7 @@ class _Minima:
     Attributes:
         place: where the measured curve is least; NaN at either end.
         copies: where each copy is least; NaN at either end.
-        losses: the least loss of each copy.
+        losses: the least loss of each copy, NaN where that is at either end.
         step: typical distance of two sizes.
     """
 
@@ -149,13 +149,13 @@ def _optimum(
         off_centre=float(np.exp(group.log_centre - by_params.median)),
         params=float(np.exp(by_params.median)),
         tokens=float(np.exp(by_tokens.median)),
-        loss=float(np.median(by_params.losses[np.isfinite(by_params.copies)])),
+        loss=float(np.nanmedian(by_params.losses)),
         params_error=by_params.error,
         tokens_error=by_tokens.error,
         residual=0.0,
         interior_share=by_params.interior_share,
     )
-    return BudgetOptimum(budget, by_params.copies, by_tokens.copies)
+    return BudgetOptimum(budget, by_params.copies, by_tokens.copies, by_params.losses)
 
 
 def _minima(log_sizes: Array, loss: Array, copies: Array) -> _Minima:
@@ -170,7 +170,7 @@ def _minima(log_sizes: Array, loss: Array, copies: Array) -> _Minima:
     least = np.argmin(curves, axis=0)
     inside = (least > 0) & (least < grid.size - 1)
     found = np.where(inside, grid[least], np.nan)
-    values = np.exp(curves[least, np.arange(least.size)])
+    values = np.where(inside, np.exp(np.min(curves, axis=0)), np.nan)
     return _Minima(
         place=float(found[0]),
         copies=found[1:],

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from isoloss.arrays import Array, Indices
+from isoloss.arrays import Array
 from isoloss.errors import InputError
-from isoloss.fitting.frontier.budgets import training_flops
+from isoloss.fitting.frontier.training_curves import (
+    TrainingCurve,
+    read_training_curves,
+    run_names,
+)
 from isoloss.runs import Runs
 
 # Smoothing over less than this part of the distance of two logged values changes nothing.
@@ -46,22 +50,6 @@ class CurveGrid:
     n_single: int
 
 
-def with_tokens(curves: Runs) -> Runs:
-    """The curves with a column `tokens`, computed from steps where it is absent."""
-    columns = curves.frame.columns
-    if "tokens" in columns:
-        return curves
-    if not {"step", "batch_tokens"} <= set(columns):
-        raise InputError(
-            "no tokens along the curves",
-            where=curves.source,
-            found=", ".join(columns),
-            expected="a column tokens, or columns step and batch_tokens",
-        )
-    seen = curves.column("step") * curves.column("batch_tokens")
-    return replace(curves, frame=curves.frame.with_columns(tokens=pl.Series(seen)))
-
-
 def curves_on_grid(
     curves: Runs,
     *,
@@ -90,81 +78,55 @@ def curves_on_grid(
         raise InputError(
             "not a width", where="smoothing", found=f"{smoothing:g}", expected="0 or more steps"
         )
-    if run not in curves.frame.columns:
-        raise InputError(
-            f"no column {run} that names the run",
-            where=curves.source,
-            expected=", ".join(curves.frame.columns),
-        )
-    log_params, log_tokens = (np.log(curves.positive(n)) for n in ("params", "tokens"))
-    log_flops = np.log(training_flops(curves, flops))
-    log_end = log_tokens if schedule is None else np.log(curves.positive(schedule))
-    loss = curves.positive("loss")
-    step = curves.column("step") if "step" in curves.frame.columns else None
-    names, members = _rows_of_runs(curves, run)
-    kept = [place for place, own in enumerate(members) if own.size > 1]
+    everything = read_training_curves(curves, run=run, flops=flops, schedule=schedule)
+    kept = [curve for curve in everything if curve.n_points > 1]
     if not kept:
         raise InputError(
             f"no run of column {run} has two points",
             where=curves.source,
             expected="training curves, one row for each logged loss",
         )
-    ordered = [members[place][np.argsort(log_flops[members[place]])] for place in kept]
-    for place, own in zip(kept, ordered, strict=True):
-        if np.ptp(log_params[own]) > 0:
-            raise InputError(
-                f"run {names[place]} has more than one size",
-                where=curves.source,
-                found=", ".join(f"{size:.6g}" for size in np.unique(np.exp(log_params[own]))[:2]),
-                expected=f"one value of params for each {run}",
-            )
-    widths = [_width(step, own, smoothing) for own in ordered]
-    smoothed = [_smooth(loss[own], width) for own, width in zip(ordered, widths, strict=True)]
-    ordered = [own[own.size - values.size :] for own, values in zip(ordered, smoothed, strict=True)]
-    starts, ends = ([log_flops[own[place]] for own in ordered] for place in (0, -1))
-    places = np.linspace(min(starts), max(ends), points)
+    widths = [_width(curve.step, smoothing) for curve in kept]
+    smoothed = [_smooth(curve, width) for curve, width in zip(kept, widths, strict=True)]
+    first = min(curve.log_flops[0] for curve in smoothed)
+    last = max(curve.log_flops[-1] for curve in smoothed)
+    places = np.linspace(first, last, points)
 
-    def along(values: Array, own: Indices) -> Array:
-        return np.asarray(np.interp(places, log_flops[own], values, left=np.nan, right=np.nan))
+    def along(curve: TrainingCurve, values: Array) -> Array:
+        return np.asarray(np.interp(places, curve.log_flops, values, left=np.nan, right=np.nan))
 
     return CurveGrid(
         log_flops=places,
-        loss=np.stack([along(*pair) for pair in zip(smoothed, ordered, strict=True)]),
-        log_tokens=np.stack([along(log_tokens[own], own) for own in ordered]),
-        log_params=np.array([log_params[own[0]] for own in ordered]),
-        log_end=np.array([np.max(log_end[own]) for own in ordered]),
-        names=names[kept],
+        loss=np.stack([along(curve, curve.loss) for curve in smoothed]),
+        log_tokens=np.stack([along(curve, curve.log_tokens) for curve in smoothed]),
+        log_params=np.array([curve.log_params for curve in kept]),
+        log_end=np.array([curve.log_end for curve in kept]),
+        names=run_names(kept),
         smoothed=max(widths) > 0,
-        n_single=len(members) - len(kept),
+        n_single=len(everything) - len(kept),
     )
 
 
-def _rows_of_runs(curves: Runs, run: str) -> tuple[pl.Series, list[Indices]]:
-    """The names of the runs, and which rows each has."""
-    numbered = curves.frame.select(pl.col(run).alias("run")).with_row_index("row")
-    rows = numbered.group_by("run", maintain_order=True).agg("row")
-    return rows["run"], [np.array(own, dtype=np.int64) for own in rows["row"].to_list()]
-
-
-def _width(step: Array | None, own: Indices, steps: float) -> float:
+def _width(step: Array | None, steps: float) -> float:
     """A number of steps in logged points of a curve; 0 where that is too few to smooth over."""
-    spacing = 0.0 if step is None else float(np.median(np.diff(step[own])))
+    spacing = 0.0 if step is None else float(np.median(np.diff(step)))
     width = steps / spacing if spacing > 0 else 0.0
     return width if width >= _LEAST_SMOOTHING else 0.0
 
 
-def _smooth(loss: Array, width: float) -> Array:
+def _smooth(curve: TrainingCurve, width: float) -> TrainingCurve:
     """Smooth by local lines under a Gaussian of a width in points.
 
     A plain moving mean lags at the end of a falling curve, where the envelope touches it.
 
     Returns:
-        The smoothed loss of the last points, without a beginning that smoothing distorts.
+        The curve's last points, without a beginning that smoothing distorts.
     """
     from scipy.ndimage import correlate1d
 
     if not width:
-        return loss
+        return curve
+    loss = curve.loss
     reach = int(np.ceil(_CUT_OFF * width))
     offsets = np.arange(-reach, reach + 1, dtype=np.float64) / width
     kernel = np.exp(-0.5 * offsets**2)
@@ -176,4 +138,10 @@ def _smooth(loss: Array, width: float) -> Array:
     total, first, second = (moment(ones, power) for power in range(3))
     value, lever = moment(loss, 0), moment(loss, 1)
     lines = (second * value - first * lever) / (total * second - first**2)
-    return np.asarray(lines[min(int(np.ceil(_BEGINNING * width)), loss.size - 2) :])
+    usable = slice(min(int(np.ceil(_BEGINNING * width)), loss.size - 2), None)
+    return replace(
+        curve,
+        log_flops=curve.log_flops[usable],
+        log_tokens=curve.log_tokens[usable],
+        loss=np.asarray(lines[usable]),
+    )

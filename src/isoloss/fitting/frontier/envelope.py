@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,19 @@ import polars as pl
 
 from isoloss.arrays import Array, Indices, Mask
 from isoloss.errors import FitError
-from isoloss.fitting.frontier.curve_grid import CurveGrid, curves_on_grid, with_tokens
-from isoloss.fitting.frontier.power_law import Frontier, PowerLaw, fit_power_law, require_replicates
-from isoloss.notes import Note, Severity
+from isoloss.fitting.frontier.curve_grid import CurveGrid, curves_on_grid
+from isoloss.fitting.frontier.power_law import PowerLaw, fit_power_law, require_replicates
+from isoloss.fitting.frontier.result import FrontierFit, OptimalLosses
+from isoloss.fitting.frontier.training_curves import late_share, notes_on_schedules, with_tokens
+from isoloss.notes import Note
 from isoloss.runs import Runs
 
 _GRID = 1500
-# A learning rate that has all but decayed: the paper's check on what the envelope picks.
-_LATE_SHARE = 0.15
-# Share of chosen points that may come earlier.
-_TOLERATED_EARLY = 0.05
 _LEAST_SIZES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class EnvelopeFit(Frontier):
+class EnvelopeFit(FrontierFit):
     """Compute-optimal sizes by the lower envelope of training curves.
 
     Attributes:
@@ -35,22 +32,12 @@ class EnvelopeFit(Frontier):
         n_curves: training curves.
         n_covered: budgets, of 1,500, that some curve passes.
         late_share: share of the chosen points in the last 15 % of their run's schedule.
-        n_bootstrap: replicates drawn.
-        seed: of the replicates.
-        source: where the curves came from.
-        fingerprint: hash of the points of the curves.
-        notes: what to know before relying on the numbers.
     """
 
     chosen: pl.DataFrame
     n_curves: int
     n_covered: int
     late_share: float
-    n_bootstrap: int
-    seed: int
-    source: str
-    fingerprint: str
-    notes: tuple[Note, ...]
 
     @property
     def n_sizes(self) -> int:
@@ -71,14 +58,7 @@ class EnvelopeFit(Frontier):
             "n_chosen": self.chosen.height,
             "n_sizes": self.n_sizes,
             "late_share": self.late_share,
-            "notes": [note.to_json() for note in self.notes],
-            "provenance": {
-                "source": self.source,
-                "fingerprint": self.fingerprint,
-                "bootstrap": self.n_bootstrap,
-                "seed": self.seed,
-                "version": version("isoloss"),
-            },
+            **self.provenance_to_json(),
         }
 
 
@@ -139,18 +119,27 @@ def fit_envelope(
             f"{grid.log_params.size} curves"
         )
 
+    def along(values: Array) -> Array:
+        return np.where(inner, values[winner, np.arange(len(winner))[:, None]], np.nan)
+
     def law(values: Array) -> PowerLaw:
-        chosen = np.where(inner, values[winner, np.arange(len(winner))[:, None]], np.nan)
+        chosen = along(values)
         return fit_power_law(
             grid.log_flops, chosen[:, 0], replicate_values=chosen[:, 1:], independent=False
         )
 
     progress = np.exp(grid.log_tokens[best, points] - grid.log_end[best])
-    late = float(np.mean(progress >= 1 - _LATE_SHARE))
+    late = late_share(progress)
     n_covered = int(np.sum(winner[:, 0] >= 0))
     return EnvelopeFit(
         params_law=law(np.broadcast_to(grid.log_params[:, None], grid.loss.shape)),
         tokens_law=law(grid.log_tokens),
+        losses=OptimalLosses(
+            flops=np.exp(grid.log_flops[points]),
+            params=np.exp(grid.log_params[best]),
+            loss=grid.loss[best, points],
+            replicates=along(grid.loss)[points, 1:],
+        ),
         chosen=pl.DataFrame(
             {
                 "flops": np.exp(grid.log_flops[points]),
@@ -223,19 +212,9 @@ def _notes(grid: CurveGrid, late: float, bracketed: float) -> list[Note]:
             f"at {1 - bracketed:.0%} of the budgets the best run is the smallest or the largest "
             "that gets there, and is left out",
             details={"share": 1 - bracketed},
-        )
+        ),
+        *notes_on_schedules(late),
     ]
-    if 1 - late > _TOLERATED_EARLY:
-        notes.append(
-            Note(
-                "schedule-not-finished",
-                f"{1 - late:.0%} of the chosen points come before the last {_LATE_SHARE:.0%} of "
-                "their run's schedule, where the learning rate had not decayed: the envelope is "
-                "biased unless the rate was constant; run more horizons",
-                Severity.WARNING,
-                {"late_share": late},
-            )
-        )
     if not grid.smoothed:
         notes.append(
             Note(

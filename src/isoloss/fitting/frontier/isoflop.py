@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import polars as pl
 from isoloss.arrays import Array
 from isoloss.errors import FitError
 from isoloss.fitting.frontier.budgets import BudgetRuns
-from isoloss.fitting.frontier.power_law import Frontier, PowerLaw, fit_power_law, number_or_none
+from isoloss.fitting.frontier.power_law import PowerLaw, fit_power_law, number_or_none
+from isoloss.fitting.frontier.result import FrontierFit, OptimalLosses
 from isoloss.notes import Note, Severity
 from isoloss.quantities import format_quantity
 from isoloss.runs import Runs
@@ -84,40 +84,32 @@ class BudgetOptimum:
         budget: the budget.
         log_params: ln N* in each replicate, NaN where it has none.
         log_tokens: ln D* in each replicate, NaN where it has none.
+        losses: loss at N* in each replicate, NaN where it has none.
     """
 
     budget: Budget
     log_params: Array
     log_tokens: Array
+    losses: Array
 
     @classmethod
     def reject(cls, group: BudgetRuns, reason: str) -> BudgetOptimum:
         """A budget that is left out, and why."""
         budget = Budget(group.flops, group.n_runs, group.n_sizes, group.half_width, rejected=reason)
-        return cls(budget, np.empty(0), np.empty(0))
+        return cls(budget, np.empty(0), np.empty(0), np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
-class IsoflopFit(Frontier):
+class IsoflopFit(FrontierFit):
     """Compute-optimal sizes by the minima of IsoFLOP curves.
 
     Attributes:
         method: "parabola" or "akima".
         budgets: every budget of the table, kept or rejected, in ascending order.
-        n_bootstrap: replicates drawn.
-        seed: of the replicates.
-        source: where the runs came from.
-        fingerprint: hash of the runs.
-        notes: what to know before relying on the numbers.
     """
 
     method: str
     budgets: tuple[Budget, ...]
-    n_bootstrap: int
-    seed: int
-    source: str
-    fingerprint: str
-    notes: tuple[Note, ...]
 
     @property
     def kept(self) -> tuple[Budget, ...]:
@@ -134,14 +126,7 @@ class IsoflopFit(Frontier):
             "method": self.method,
             **self.laws_to_json(),
             "budgets": [budget.to_json() for budget in self.budgets],
-            "notes": [note.to_json() for note in self.notes],
-            "provenance": {
-                "source": self.source,
-                "fingerprint": self.fingerprint,
-                "bootstrap": self.n_bootstrap,
-                "seed": self.seed,
-                "version": version("isoloss"),
-            },
+            **self.provenance_to_json(),
         }
 
 
@@ -191,6 +176,12 @@ def isoflop_fit(
     return IsoflopFit(
         params_law=law("params"),
         tokens_law=law("tokens"),
+        losses=OptimalLosses(
+            flops=np.array([entry.budget.flops for entry in kept]),
+            params=np.array([entry.budget.params for entry in kept]),
+            loss=np.array([entry.budget.loss for entry in kept]),
+            replicates=np.stack([entry.losses for entry in kept]),
+        ),
         method=method,
         budgets=tuple(budgets),
         n_bootstrap=n_bootstrap,

@@ -108,8 +108,8 @@ def _optimum(group: BudgetRuns, tolerance: float, bootstrap: int, seed: int) -> 
             return BudgetOptimum.reject(group, doubt)
     drawn, _ = pairs_bootstrap(np.ones(group.n_runs), seed).block(slice(0, bootstrap))
     counts = drawn.T
-    log_params = _vertices(group.log_params, group.loss, counts)
-    log_tokens = _vertices(group.log_tokens, group.loss, counts)
+    log_params, losses = _vertices(group.log_params, group.loss, counts)
+    log_tokens, _ = _vertices(group.log_tokens, group.loss, counts)
     vertex = float(by_params.vertex[0])
     budget = Budget(
         flops=group.flops,
@@ -125,7 +125,7 @@ def _optimum(group: BudgetRuns, tolerance: float, bootstrap: int, seed: int) -> 
         residual=float(by_params.residual[0] / by_params.lowest[0]),
         interior_share=float(np.mean(np.isfinite(log_params))) if bootstrap else np.nan,
     )
-    return BudgetOptimum(budget, log_params, log_tokens)
+    return BudgetOptimum(budget, log_params, log_tokens, losses)
 
 
 def _doubt(name: str, found: Parabolas, places: Array) -> str:
@@ -148,13 +148,13 @@ def _doubt(name: str, found: Parabolas, places: Array) -> str:
     return ""
 
 
-def _vertices(places: Array, loss: Array, counts: Array) -> Array:
-    """The vertex in each replicate; NaN where it is no minimum among the runs."""
+def _vertices(places: Array, loss: Array, counts: Array) -> tuple[Array, Array]:
+    """Vertex and least loss in each replicate; NaN where that is no minimum among the runs."""
     if not counts.shape[1]:
-        return np.empty(0)
+        return np.empty(0), np.empty(0)
     found = fit_parabolas(places, loss, counts)
     inside = found.minimum_within(float(places.min()), float(places.max()))
-    return np.where(inside, found.vertex, np.nan)
+    return np.where(inside, found.vertex, np.nan), np.where(inside, found.lowest, np.nan)
 
 
 def _notes(kept: Sequence[Budget]) -> list[Note]:
