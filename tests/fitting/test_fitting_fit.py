@@ -53,7 +53,7 @@ class TestInvariance:
         runs = simulated(law, noise=NOISE)
         scaled = table(runs.params, 1e-9 * runs.tokens, runs.loss)
         one, other = (fit(each, law, starts=FEW) for each in (runs, scaled))
-        if law == "farseer":
+        if law.startswith("farseer"):
             shift = np.abs(predictions(other, tokens=1e-9) / predictions(one) - 1)
             assert 1e-5 < shift.max() < 1.0
         else:
@@ -71,6 +71,9 @@ class TestInvariance:
         centre = Centre((3e8, 1e11), 1.0)
         one, other = fit(runs, law, starts=FEW), fit(runs, law, starts=FEW, centre=centre)
         assert other.surface.centre == centre
+        if law == "farseer-held":
+            # What is typical of Farseer's parameters is so at the middle of a table.
+            return
         np.testing.assert_allclose(predictions(other), predictions(one), rtol=SAME)
 
     def test_to_the_seed_of_the_starts(self, law: str) -> None:
@@ -206,7 +209,11 @@ class TestReplicates:
         assert note.message.startswith(
             f"{200 - kept} of 200 bootstrap replicates did not converge and are left out"
         )
-        assert own.to_json()["bootstrap"] == {"replicates": 200, "converged": kept}
+        assert own.to_json()["bootstrap"] == {
+            "replicates": 200,
+            "converged": kept,
+            "resample": "pairs",
+        }
 
     def test_the_same_seed_gives_the_same_ones(self) -> None:
         runs = simulated("chinchilla", noise=NOISE)

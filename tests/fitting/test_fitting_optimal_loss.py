@@ -77,10 +77,8 @@ def test_the_runs_of_the_law_are_the_optima() -> None:
     assert fit.rows.loss.tolist() == [budget.loss for budget in frontier.kept]
     assert (fit.source, fit.fingerprint) == (frontier.source, frontier.fingerprint)
     assert fit.notes[: len(frontier.notes)] == frontier.notes
-    assert json.loads(json.dumps(fit.to_json()))["bootstrap"] == {
-        "replicates": 200,
-        "converged": 200,
-    }
+    bootstrap = json.loads(json.dumps(fit.to_json()))["bootstrap"]
+    assert (bootstrap["replicates"], bootstrap["converged"]) == (200, 200)
 
 
 def test_curves_with_noise_give_intervals_that_hold_the_law() -> None:

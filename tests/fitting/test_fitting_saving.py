@@ -143,7 +143,7 @@ class TestDocument:
         assert document["n_runs"] == 25
         assert document["in_sample"]["mean_abs_rel_error"] == own.mean_abs_rel_error
         assert set(document["intervals"]) == set(own.parameters)
-        assert document["bootstrap"] == {"replicates": 20, "converged": 20}
+        assert document["bootstrap"] == {"replicates": 20, "converged": 20, "resample": "pairs"}
         assert document["provenance"]["fingerprint"] == own.fingerprint
 
     def test_a_law_with_coordinates_of_its_own_cannot_be_saved_unless_known(

@@ -6,8 +6,8 @@ import pytest
 
 from isoloss.errors import FitError, InputError
 from isoloss.fitting import fit
-from isoloss.fitting.together import JointFit, fit_together
-from isoloss.laws import find_law
+from isoloss.fitting.together import JointFit, _joint_law, fit_together
+from isoloss.laws import Centre, find_law, working_law
 from isoloss.planning import allocate
 from isoloss.runs import Runs, demo_runs, read_runs
 
@@ -129,3 +129,13 @@ def test_mistakes_are_named(optimizers: dict[str, Runs]) -> None:
     small = {name: runs.take(range(3)) for name, runs in optimizers.items()}
     with pytest.raises(FitError, match="needs at least"):
         fit_together(small, "chinchilla")
+
+
+def test_parameters_of_a_joint_law_go_by_its_own_names() -> None:
+    """Its optima are reported so: they have no published parameters."""
+    base = working_law(find_law("coupled"))
+    joint, _ = _joint_law(base, ("a", "b"), ("E",), ())
+    names = [entry.name for entry in joint.parameters]
+    named = joint.named(np.arange(len(names), dtype=float), Centre((1e9, 1e10), 2.0))
+    assert list(named) == names
+    assert {"E_0", "share_0", "share_1"} <= set(names)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from isoloss.cli import arguments as args
 from isoloss.cli.output import check_output, deliver, progress, remarks, table, warn
 from isoloss.errors import InputError
 
 if TYPE_CHECKING:
-    from isoloss.fitting import Fit
+    from isoloss.fitting import Fit, Profile, Search
+
+Profiled = Annotated[
+    bool,
+    typer.Option("--profile", help="Bound each parameter by its profile likelihood."),
+]
 
 
 def fit_verb(
@@ -26,6 +34,7 @@ def fit_verb(
     seed: args.Seed = 0,
     threads: args.Threads = None,
     cluster: args.Cluster = None,
+    profile: Profiled = False,
     output: args.Output = None,
     as_json: args.Json = False,
 ) -> None:
@@ -39,9 +48,16 @@ def fit_verb(
             found=str(len(laws)),
             expected="one; backtest and forecast compare several",
         )
+    if profile and method == "staged":
+        raise InputError(
+            "a staged fit is no minimum for a profile to rise from",
+            where="--profile",
+            found="--method staged",
+            expected="--method joint",
+        )
     table_of_runs = args.read_table(runs, columns, where)
     import isoloss
-    from isoloss.fitting import DEFAULT_STARTS, fit_to_document
+    from isoloss.fitting import DEFAULT_STARTS, fit_to_document, profiles
 
     with args.naming(runs), args.workers(cluster), progress() as bars:
         task = bars.add_task(f"fit {laws[0].name}", total=DEFAULT_STARTS + bootstrap)
@@ -57,19 +73,38 @@ def fit_verb(
             threads=threads,
             advance=lambda count: bars.advance(task, count),
         )
+        profiled: tuple[Profile, ...] = ()
+        if profile and fitted.converged:
+            profiled = profiles(fitted, level=level, threads=threads)
     warn(fitted.all_notes(), source=runs)
     intervals = {name: list(pair) for name, pair in fitted.intervals(level).items()}
-    spread = {"intervals": intervals, "level": level}
+    spread: dict[str, Any] = {"intervals": intervals, "level": level}
+    if profile:
+        spread["profiles"] = [each.to_json() for each in profiled]
     deliver(
         {**fitted.to_json(), **spread},
         as_json=as_json,
         output=output,
-        tables=_tables(fitted, level),
+        tables=_tables(fitted, level, profiled),
         saved={**fit_to_document(fitted), **spread} if output else None,
     )
 
 
-def _tables(fitted: Fit, level: float) -> list[Any]:
+def _tables(fitted: Fit, level: float, profiled: Sequence[Profile]) -> list[Any]:
+    return [
+        _parameters(fitted, level),
+        f"{fitted.objective.name} objective {fitted.objective_value:.8g} on {fitted.n_runs} runs; "
+        f"in-sample error {100 * fitted.mean_abs_rel_error:.3f} %",
+        _convergence(fitted),
+        _certainty(fitted),
+        *_other_optima(fitted.search),
+        *_profiles(fitted, profiled),
+        *(f"note: {each.sentence}" for each in fitted.identifiability.combinations),
+        *remarks(fitted.all_notes()),
+    ]
+
+
+def _parameters(fitted: Fit, level: float) -> Any:
     intervals = fitted.intervals(level)
     columns = ["parameter", "value"]
     rows = [[name, f"{value:.8g}"] for name, value in fitted.parameters.items()]
@@ -78,21 +113,67 @@ def _tables(fitted: Fit, level: float) -> list[Any]:
         for row in rows:
             low, high = intervals[row[0]]
             row.append(f"{low:.6g} to {high:.6g}")
+    return table(fitted.law.title, columns, rows)
+
+
+def _convergence(fitted: Fit) -> str:
+    if fitted.method == "staged":
+        return "fitted in stages: no minimum of the objective is sought"
     search = fitted.search
-    found = (
-        "fitted in stages: no minimum of the objective is sought"
-        if fitted.method == "staged"
-        else f"{fitted.status.value}: {search.reached_best} of {search.starts} starts ended in "
-        f"the best optimum{_next_optimum(search.next_gap)}"
+    return (
+        f"{fitted.status.value}: {search.reached_best} of {search.starts} starts ended in the best "
+        f"optimum, where the relative gradient is {search.gradient:.0e}{_next_optimum(search)}"
     )
-    return [
-        table(fitted.law.title, columns, rows),
-        f"{fitted.objective.name} objective {fitted.objective_value:.8g} on {fitted.n_runs} runs; "
-        f"in-sample error {100 * fitted.mean_abs_rel_error:.3f} %",
-        found,
-        *remarks(fitted.all_notes()),
+
+
+def _next_optimum(search: Search) -> str:
+    return (
+        "" if search.next_gap is None else f"; the next one is {100 * search.next_gap:.3g} % higher"
+    )
+
+
+def _certainty(fitted: Fit) -> str:
+    from isoloss.fitting.identifiability import WEAK_CONDITION, number_text
+
+    replicates = (
+        f"{fitted.n_replicates} of {fitted.n_bootstrap} replicates converged; "
+        if fitted.n_bootstrap
+        else ""
+    )
+    condition = fitted.identifiability.condition
+    verdict = "too high" if condition > WEAK_CONDITION else "sound"
+    return (
+        f"{replicates}condition number {number_text(condition, 2)}, {verdict} "
+        f"(limit {number_text(WEAK_CONDITION, 2)})"
+    )
+
+
+def _other_optima(search: Search) -> list[Any]:
+    if not search.others:
+        return []
+    columns = ["higher by", "starts", *search.others[0].parameters]
+    rows = [
+        [
+            f"{100 * each.excess:.3g} %",
+            str(each.starts),
+            *(f"{value:.4g}" for value in each.parameters.values()),
+        ]
+        for each in search.others
     ]
+    return [table("Other optima that starts ended in", columns, rows)]
 
 
-def _next_optimum(gap: float | None) -> str:
-    return "" if gap is None else f"; the next one is {100 * gap:.3g} % higher"
+def _profiles(fitted: Fit, profiled: Sequence[Profile]) -> list[Any]:
+    if not profiled:
+        return []
+    rows = [[each.parameter, f"{each.fitted:.8g}", each.sentence] for each in profiled]
+    shown = table(
+        "Profiles: one parameter held, the others refitted",
+        ("parameter", "value", "what the data say"),
+        rows,
+        numbers=False,
+    )
+    own = [each.parameter for each in profiled if each.parameter not in fitted.parameters]
+    if not own:
+        return [shown]
+    return [shown, f"{', '.join(own)}: coordinates in which the law is fitted"]

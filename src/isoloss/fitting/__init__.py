@@ -3,10 +3,12 @@
 from isoloss.fitting.covariance import Covariance, delta_covariance
 from isoloss.fitting.fit import DEFAULT_STARTS, METHODS, fit
 from isoloss.fitting.growth import ErrorGrowth
+from isoloss.fitting.identifiability import Combination, Identifiability
+from isoloss.fitting.newton import MAX_ITERATIONS, PROMISE_TOLERANCE
 from isoloss.fitting.objectives import OBJECTIVES, Objective, find_objective
 from isoloss.fitting.posterior import posterior
 from isoloss.fitting.problem import Status
-from isoloss.fitting.profile import Profile, profile
+from isoloss.fitting.profile import Profile, profile, profiles
 from isoloss.fitting.result import Fit
 from isoloss.fitting.rows import FittedRows
 from isoloss.fitting.saving import fit_to_document, load_fit, save_fit
@@ -17,13 +19,17 @@ from isoloss.fitting.together import JointFit, fit_together
 
 __all__ = [
     "DEFAULT_STARTS",
+    "MAX_ITERATIONS",
     "METHODS",
     "OBJECTIVES",
+    "PROMISE_TOLERANCE",
     "STAGED_METHODS",
+    "Combination",
     "Covariance",
     "ErrorGrowth",
     "Fit",
     "FittedRows",
+    "Identifiability",
     "JointFit",
     "Objective",
     "Optimum",
@@ -40,6 +46,7 @@ __all__ = [
     "load_fit",
     "posterior",
     "profile",
+    "profiles",
     "save_fit",
     "staged_farseer",
 ]

@@ -71,7 +71,7 @@ def delta_covariance(fit: Fit) -> Covariance:
             "the delta method needs an interior optimum, and on a bound ended "
             f"{', '.join(fit.identifiability.at_bound)}: use bootstrap replicates"
         )
-    problem = Problem.of(fit.law, fit.rows, fit.objective, fit.surface.centre)
+    problem = fit.problem
     working, weights = fit.surface.working[:, None], fit.rows.weights
     model = local_model(problem, working, weights[None, :], problem.measured[None, :])
     scores = _scores(problem, fit.surface.working, weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,16 @@ import numpy.typing as npt
 from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
 from isoloss.fitting.bootstrap import find_bootstrap
+from isoloss.fitting.hold import (
+    ASSUMED_NOISE,
+    Hold,
+    effective_parameters,
+    noise_around,
+    precision,
+    states_typical,
+)
 from isoloss.fitting.identifiability import identifiability, require_carrying
+from isoloss.fitting.local_model import local_model
 from isoloss.fitting.objectives import Objective, find_objective
 from isoloss.fitting.problem import Problem, Status
 from isoloss.fitting.result import Fit
@@ -31,6 +40,9 @@ DEFAULT_STARTS = 64
 _CHECKED_STARTS = 8
 # Rows on which the optimum is looked for in larger tables, before it is refined on all of them.
 _SEARCHED_ROWS = 20_000
+# Rounds in which noise and held parameters are found in turn, and starts kept after the first.
+_HOLD_ROUNDS = 4
+_HOLD_STARTS = 8
 
 
 def fit(
@@ -84,6 +96,7 @@ def fit(
         found = _in_stages(problem, rows, bootstrap)
     else:
         found = _jointly(problem, rows, candidates, threads, advance)
+        problem = replace(problem, hold=found.hold)
     replicates, drawn = np.empty((found.working.size, 0)), 0
     if bootstrap and method == "joint":
         predicted = problem.predict(found.working[:, None])[:, 0]
@@ -104,7 +117,18 @@ def fit(
         fingerprint=runs.fingerprint,
         seed=seed,
         notes=(*runs.notes, *found.notes),
+        resample=resample,
+        hold=found.hold,
+        n_effective=_effective_parameters(problem, found.working, rows.weights),
     )
+
+
+def _effective_parameters(problem: Problem, working: Array, weights: Array) -> float:
+    if problem.hold is None:
+        return float(working.size)
+    with np.errstate(all="ignore"):
+        around = local_model(problem, working[:, None], weights[None, :], problem.measured[None, :])
+    return effective_parameters(around.hessian[:, :, 0], problem.hold)
 
 
 def _check(method: str, bootstrap: int, starts: int, seed: int) -> None:
@@ -130,6 +154,7 @@ class _Found:
     status: Status
     search: Search
     notes: tuple[Note, ...]
+    hold: Hold | None = None
 
 
 def _in_stages(problem: Problem, rows: FittedRows, bootstrap: int) -> _Found:
@@ -164,6 +189,9 @@ def _jointly(
             notes.append(Note("staged-method-not-usable", str(error)))
     searched, kept = problem.sample(_SEARCHED_ROWS)
     tables = GivenTables(rows.weights[kept])
+    if states_typical(problem.law):
+        searched = _held(searched, candidates, rows.weights[kept], threads)
+        problem = replace(problem, hold=searched.hold)
     solution = solve(searched, candidates, tables, threads=threads, advance=advance)
     best = best_of(problem, solution, rows.weights)
     if kept.size < rows.loss.size:
@@ -180,7 +208,23 @@ def _jointly(
         best.status(0),
         find_search(problem, solution, best, rows.weights, kept),
         tuple(notes),
+        problem.hold,
     )
+
+
+def _held(problem: Problem, candidates: Array, weights: Array, threads: int | None) -> Problem:
+    """The problem, held as firmly as the noise that it leaves bears out: both found in turn."""
+    tables = GivenTables(weights)
+    loss, noise = problem.centre.loss, ASSUMED_NOISE
+    for _ in range(_HOLD_ROUNDS):
+        level = precision(problem.objective, noise, loss)
+        problem = replace(problem, hold=Hold.of(problem.law, level))
+        solution = solve(problem, candidates, tables, threads=threads)
+        candidates = solution.working[:, np.argsort(solution.value)[:_HOLD_STARTS]]
+        predicted = problem.predict(candidates[:, :1])[:, 0]
+        noise = noise_around(predicted, problem.measured, weights, candidates.shape[0])
+    level = precision(problem.objective, noise, loss)
+    return replace(problem, hold=Hold.of(problem.law, level))
 
 
 def staged_working(problem: Problem, inputs: Sequence[Array], weights: Array) -> Array:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isoloss.arrays import Array, Indices, Mask
+from isoloss.fitting.hold import Hold
 from isoloss.fitting.problem import Problem
 
 # Problems x rows expanded at once: a few dozen such arrays of doubles should stay in the cache.
@@ -80,6 +81,8 @@ def local_model(problem: Problem, working: Array, weights: Array, measured: Arra
         piece = slice(begin, begin + length)
         columns = [column[None, piece] for column in problem.log_inputs]
         _add(total, problem, working, columns, weights[:, piece], measured[:, piece])
+    if problem.hold:
+        _add_hold(total, problem.hold, working)
     return replace(total, value=np.where(np.isfinite(total.value), total.value, np.inf))
 
 
@@ -126,6 +129,16 @@ def _add(
         total.hessian[j, k] += entry
         if j != k:
             total.hessian[k, j] += entry
+
+
+def _add_hold(total: LocalModel, hold: Hold, working: Array) -> None:
+    """Add the penalty on parameters to the sums in `total`."""
+    strength = hold.strength[:, None]
+    total.value[:] += hold.value(working)
+    total.gradient[:] += strength * (working - hold.typical[:, None])
+    total.diagonal[:] += strength
+    index = np.arange(working.shape[0])
+    total.hessian[index, index] += strength
 
 
 def _over_rows(weighted: Array, factor: Array) -> Array:

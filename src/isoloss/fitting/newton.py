@@ -10,7 +10,7 @@ from isoloss.fitting.problem import STATUSES, Problem, Solution, Status
 
 MAX_ITERATIONS = 200
 # A step that promises less than this share of the objective cannot be told from rounding.
-_PROMISE_TOLERANCE = 1e-14
+PROMISE_TOLERANCE = 1e-14
 # Fits that cannot go on and could gain no more than this share are at the optimum for any
 # practical purpose.
 _STALL_TOLERANCE = 1e-9
@@ -84,7 +84,7 @@ class NewtonBlock:
         curvature = np.einsum("jb,jkb,kb->b", step, model.hessian, step)
         promise = -np.einsum("jb,jb->b", gradient, step) - 0.5 * curvature
         share = np.abs(promise) / np.maximum(model.value, 1e-300)
-        settled = solved & (share <= _PROMISE_TOLERANCE) & (self.damping <= _LIGHT_DAMPING)
+        settled = solved & (share <= PROMISE_TOLERANCE) & (self.damping <= _LIGHT_DAMPING)
         doubtful = settled & ~self._certified(settled, self.working, model)
         settled = (settled & ~doubtful) | (model.value <= self.exact)
         there = local_model(self.problem, trial, self.weights, self.measured)

@@ -56,7 +56,7 @@ def posterior(
             expected=f"at least 1 draw and {2 * count} walkers for {count} parameters",
         )
     emcee, arviz = _libraries()
-    problem = Problem.of(fit.law, fit.rows, fit.objective, fit.surface.centre)
+    problem = fit.problem
     scale = likelihood_scale(problem, fit)
 
     def log_density(points: Array) -> Array:

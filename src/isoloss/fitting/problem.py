@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 
 from isoloss.arrays import Array, Indices, Mask
+from isoloss.fitting.hold import Hold
 from isoloss.fitting.objectives import Objective
 from isoloss.fitting.rows import FittedRows
 from isoloss.laws import Centre, Law, WorkingLaw, working_law
@@ -41,6 +42,7 @@ class Problem:
         measured: the loss of each row.
         centre: what the logs are relative to.
         objective: what is minimised.
+        hold: penalty on parameters that is minimised with it, if any.
     """
 
     law: WorkingLaw
@@ -48,6 +50,7 @@ class Problem:
     measured: Array
     centre: Centre
     objective: Objective
+    hold: Hold | None = None
 
     @classmethod
     def of(

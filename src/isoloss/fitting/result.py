@@ -13,9 +13,10 @@ import numpy as np
 from isoloss.arrays import Array
 from isoloss.errors import FitError
 from isoloss.fitting.growth import ErrorGrowth
+from isoloss.fitting.hold import Hold
 from isoloss.fitting.identifiability import Identifiability
 from isoloss.fitting.objectives import Objective
-from isoloss.fitting.problem import Status
+from isoloss.fitting.problem import Problem, Status
 from isoloss.fitting.rows import FittedRows
 from isoloss.fitting.search import Search
 from isoloss.laws import Law, Surface
@@ -51,6 +52,9 @@ class Fit(Plottable):
         seed: of starts and replicates.
         notes: remarks made on the way; `all_notes` adds what the fit itself shows.
         growth: how errors grew beyond the data in backtests on this table, once measured.
+        resample: how bootstrap replicates were drawn, as `fit` was told.
+        hold: penalty that held parameters near typical values, for laws that state some.
+        n_effective: parameters that the data had to determine; a held one counts in part.
     """
 
     surface: Surface
@@ -67,11 +71,20 @@ class Fit(Plottable):
     seed: int
     notes: tuple[Note, ...] = ()
     growth: ErrorGrowth | None = None
+    resample: str = "pairs"
+    hold: Hold | None = None
+    n_effective: float = 0.0
 
     @property
     def law(self) -> Law:
         """The fitted law."""
         return self.surface.law
+
+    @property
+    def problem(self) -> Problem:
+        """What the solver was given."""
+        problem = Problem.of(self.law, self.rows, self.objective, self.surface.centre)
+        return replace(problem, hold=self.hold)
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -116,6 +129,19 @@ class Fit(Plottable):
         freedom = max(1, self.n_runs - len(self.law.parameters))
         return float(np.sqrt(np.sum(self.log_residuals[present] ** 2) / freedom))
 
+    @property
+    def log_evidence(self) -> float:
+        """What the fitted runs say for the law, to compare laws fitted to the same runs.
+
+        The log likelihood of Laplace errors around the surface less the price of the parameters
+        that the data had to determine, half a log of the number of runs each (Schwarz 1978).
+        """
+        present = self.rows.weights > 0
+        runs, parameters = self.n_runs, self.n_effective or len(self.law.parameters)
+        size = float(np.mean(np.abs(self.log_residuals[present])))
+        size *= float(np.sqrt(runs / max(1.0, runs - parameters)))
+        return -runs * float(np.log(max(size, 1e-15))) - 0.5 * parameters * float(np.log(runs))
+
     def region(self) -> dict[str, tuple[float, float]]:
         """Smallest and largest fitted value of each input."""
         present = self.rows.weights > 0
@@ -153,6 +179,14 @@ class Fit(Plottable):
                     "not converge and are left out: intervals are in doubt",
                     _WARNING,
                     {"converged": kept, "replicates": self.n_bootstrap},
+                )
+            )
+        if self.hold is not None:
+            notes.append(
+                Note(
+                    "held",
+                    f"the data determine {self.n_effective:.1f} of {len(self.law.parameters)} "
+                    "parameters; the rest are held near what is typical",
                 )
             )
         if self.identifiability.at_bound:
@@ -264,11 +298,13 @@ class Fit(Plottable):
                 "condition": self.identifiability.condition,
                 "weak": list(self.identifiability.weak),
                 "at_bound": list(self.identifiability.at_bound),
+                "combinations": [each.to_json() for each in self.identifiability.combinations],
             },
             "residuals": {entry.name: self.residual_table(entry.name) for entry in self.law.inputs},
             "bootstrap": {
                 "replicates": self.n_bootstrap,
                 "converged": self.n_replicates,
+                "resample": self.resample,
             },
             "notes": [note.to_json() for note in self.all_notes()],
             "provenance": {

@@ -14,7 +14,8 @@ from isoloss.arrays import Array
 from isoloss.errors import InputError
 from isoloss.files import write_whole
 from isoloss.fitting.growth import ErrorGrowth
-from isoloss.fitting.identifiability import Identifiability
+from isoloss.fitting.hold import Hold
+from isoloss.fitting.identifiability import Combination, Identifiability
 from isoloss.fitting.objectives import OBJECTIVES, Objective, find_objective
 from isoloss.fitting.problem import Status
 from isoloss.fitting.result import Fit
@@ -47,6 +48,8 @@ def fit_to_document(fit: Fit) -> dict[str, Any]:
             },
             "objective": _objective_text(fit.objective),
             "growth": vars(growth) if growth else None,
+            "hold": _hold_to_json(fit.hold),
+            "n_effective": fit.n_effective,
             "notes": [note.to_json() for note in fit.notes],
         },
     }
@@ -112,10 +115,16 @@ def _restore(document: Mapping[str, Any]) -> Fit:
     if len(lengths) != 1 or rows.loss.ndim != 1 or not np.any(rows.weights > 0):
         raise ValueError("rows that do not match")
     working = _numbers(state["working"])
-    count = len(working_law(law).parameters)
+    parameters = working_law(law).parameters
+    count = len(parameters)
     middle = _positive([*state["centre"]["inputs"], state["centre"]["loss"]])
     if working.shape != (count,) or not len(rows.inputs) == middle.size - 1 == len(law.inputs):
         raise ValueError("wrong number of parameters or inputs")
+    if any(
+        not each.lower <= value <= each.upper
+        for each, value in zip(parameters, working, strict=True)
+    ):
+        raise ValueError("parameters outside the law's domain")
     replicates = _numbers(state["replicates"]).reshape(-1, count).T
     centre = Centre(tuple(middle[:-1].tolist()), float(middle[-1]))
     known, provenance, growth = document["identifiability"], document["provenance"], state["growth"]
@@ -136,9 +145,12 @@ def _restore(document: Mapping[str, Any]) -> Fit:
             tuple(_optimum(entry) for entry in search.get("others", ())),
         ),
         identifiability=Identifiability(
-            float(known["condition"]), _names(known["weak"]), _names(known["at_bound"])
+            float(known["condition"]),
+            _names(known["weak"]),
+            _names(known["at_bound"]),
+            tuple(_combination(entry) for entry in known.get("combinations", ())),
         ),
-        n_bootstrap=int(document["bootstrap"]["replicates"]),
+        n_bootstrap=_count(document["bootstrap"]["replicates"]),
         source=str(provenance["source"]),
         fingerprint=str(provenance["fingerprint"]),
         seed=int(provenance["seed"]),
@@ -152,16 +164,49 @@ def _restore(document: Mapping[str, Any]) -> Fit:
             for note in state["notes"]
         ),
         growth=growth and ErrorGrowth(float(growth["per_reach"]), int(growth["n_points"])),
+        resample=str(document["bootstrap"].get("resample", "pairs")),
+        hold=_hold(state.get("hold")),
+        n_effective=float(state.get("n_effective", 0.0)),
     )
+
+
+def _count(value: Any) -> int:
+    count = int(value)
+    if not 0 <= count < 2**63:
+        raise ValueError("no usable number of replicates")
+    return count
 
 
 def _infinite_if_none(value: Any) -> float:
     return math.inf if value is None else float(value)
 
 
+def _hold_to_json(hold: Hold | None) -> dict[str, list[float]] | None:
+    if hold is None:
+        return None
+    return {"typical": hold.typical.tolist(), "strength": hold.strength.tolist()}
+
+
+def _hold(entry: Any) -> Hold | None:
+    if entry is None:
+        return None
+    typical, strength = (np.array(entry[name], dtype=float) for name in ("typical", "strength"))
+    return Hold(typical, strength)
+
+
 def _optimum(entry: Any) -> Optimum:
     values = {str(name): float(value) for name, value in entry["parameters"].items()}
     return Optimum(int(entry["starts"]), float(entry["excess"]), values)
+
+
+def _combination(entry: Any) -> Combination:
+    names = _names(entry["parameters"])
+    low, high = (
+        {str(name): float(value) for name, value in entry[side].items()} for side in ("low", "high")
+    )
+    if not names or not low.keys() == high.keys() >= set(names):
+        raise ValueError("a combination without its parameters")
+    return Combination(names, low, high, float(entry["loss_change"]))
 
 
 def _names(values: Any) -> tuple[str, ...]:

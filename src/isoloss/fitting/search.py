@@ -27,7 +27,7 @@ class Optimum:
     Attributes:
         starts: how many of them.
         excess: how much higher its objective is than the best one's, as a share of that.
-        parameters: published parameters there.
+        parameters: parameters there by name: the published ones, of a joint fit its own.
     """
 
     starts: int
@@ -118,15 +118,11 @@ def _other_optima(
     order = np.argsort(value)
     apart = np.diff(value[order]) > _SAME_OPTIMUM * value[order[:-1]]
     groups = np.split(order, np.flatnonzero(apart) + 1) if value.size else []
-    names = problem.law.law.parameter_names
-    found = []
-    for group in groups[:_NAMED_OPTIMA]:
-        published = problem.law.to_published(working[:, group[0]], problem.centre)
-        found.append(
-            Optimum(
-                group.size,
-                float(value[group[0]] / lowest - 1),
-                dict(zip(names, published.tolist(), strict=False)),
-            )
+    return tuple(
+        Optimum(
+            group.size,
+            float(value[group[0]] / lowest - 1),
+            problem.law.named(working[:, group[0]], problem.centre),
         )
-    return tuple(found)
+        for group in groups[:_NAMED_OPTIMA]
+    )

@@ -107,6 +107,14 @@ class WorkingLaw:
         with np.errstate(all="ignore"):
             return self._map(self._to_published, working, centre)
 
+    def named(self, working: Array, centre: Centre) -> dict[str, float]:
+        """Parameters by name, of working ones, shape (parameters,): published where they map."""
+        if len(self._to_published.parameters) != working.size:
+            names = [entry.name for entry in self.parameters]
+            return dict(zip(names, working.tolist(), strict=True))
+        published = self.to_published(working, centre)
+        return dict(zip(self.law.parameter_names, published.tolist(), strict=True))
+
     def published_jacobian(self, working: Array, centre: Centre) -> Array:
         """Derivatives of published by working parameters, shape (published, working)."""
         constants = self.constants(centre)
