@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from cli_program import document, done, refusal
 
+from isoloss.laws import CATALOGUE
+
 pytest_plugins = ("cli_fixtures",)
 
 
@@ -73,8 +75,7 @@ def test_published_coefficients_have_no_intervals() -> None:
         (
             "chinchila:epoch-2024",
             "chinchila:epoch-2024: unknown law: found 'chinchila' (did you mean chinchilla?); "
-            "expected one of farseer, chinchilla, coupled, overtraining, kaplan, compute, "
-            "or a TOML file",
+            f"expected one of {', '.join(CATALOGUE)}, or a TOML file",
         ),
         (
             "chinchilla",

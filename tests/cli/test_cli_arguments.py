@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from isoloss.cli.arguments import find_laws, read_points, spread_lists
 from isoloss.errors import InputError
+from isoloss.laws import CATALOGUE
 
 pytest_plugins = ("cli_fixtures",)
 
@@ -99,9 +100,7 @@ def test_no_point_at_all(table: Path, saved_fit: Path) -> None:
     assert refusal("forecast", table) == message
 
 
-UNKNOWN = (
-    "expected one of farseer, chinchilla, coupled, overtraining, kaplan, compute, or a TOML file"
-)
+UNKNOWN = f"expected one of {', '.join(CATALOGUE)}, or a TOML file"
 
 
 @pytest.mark.parametrize("verb", ["fit", "backtest", "forecast", "report"])

@@ -45,8 +45,7 @@ def test_published_coefficients_predict() -> None:
 
 def test_an_unknown_law() -> None:
     assert refusal("laws", "gauss") == (
-        "NAME: unknown law: found 'gauss'; expected one of farseer, chinchilla, coupled, "
-        "overtraining, kaplan, compute, or a TOML file"
+        f"NAME: unknown law: found 'gauss'; expected one of {', '.join(CATALOGUE)}, or a TOML file"
     )
 
 

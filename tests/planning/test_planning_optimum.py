@@ -56,7 +56,7 @@ def parameters_of(draw: st.DrawFn, name: str) -> dict[str, float]:
 
 
 def test_every_law_of_n_and_d_with_a_closed_form_is_covered() -> None:
-    assert set(CLOSED) == {"chinchilla", "coupled", "overtraining", "kaplan"}
+    assert set(CLOSED) == {"chinchilla", "coupled", "coupled-held", "overtraining", "kaplan"}
 
 
 @pytest.mark.parametrize("name", CLOSED)

@@ -1,9 +1,12 @@
 """Several laws as one: fitted to the same table, weighed by how they extrapolated on it.
 
-Laws err in different directions, and which one errs least depends on the table. The weights
-minimise the squared error of the weighted mean of log predictions over the rolling backtests,
-held towards weights inverse to each law's own mean squared error: a few folds of one table are
-too little evidence to trust a difference of large opposite errors.
+Laws err in different directions, and which one errs least depends on the table. Three things speak
+for a law: how often laws of its kind extrapolate well (`Law.standing`), how well it fits the runs
+at hand for the parameters it takes (`Fit.log_evidence`), and how little it erred when predicting
+the dearer runs from the cheaper. The odds of a law are their product. The evidence counts as that
+of a few independent runs, however many there are: runs of one sweep share their recipe and their
+errors, and a law may fit well and extrapolate badly. How many runs, and the standings, hold across
+public tables when one is left out at a time (`benchmarks/extrapolation.py --choose`).
 """
 
 from __future__ import annotations
@@ -29,8 +32,11 @@ from isoloss.notes import Note
 from isoloss.runs import Runs
 
 DEFAULT_BOOTSTRAP = 100
-# Strength of the pull towards inverse-error weights, in units of the best law's squared error.
-_HOLD = 1.0
+# Independent runs that the evidence of a table is worth.
+EVIDENCE_RUNS = 5.0
+# How much more each fold counts than the one before, which fits fewer runs: the last, fitted to
+# most of the table, is most like the forecast.
+_LATER_FOLD = 9.0
 # Weights below this share change nothing that could be noticed.
 _NEGLIGIBLE = 0.005
 
@@ -62,7 +68,7 @@ class Ensemble:
 
     Attributes:
         weights: share of each law; they sum to one.
-        scores: root-mean-square log error of each law in the backtests.
+        scores: mean absolute log error of each law in the backtests.
         growth: how the weighted prediction's error grew; None without backtests.
     """
 
@@ -127,24 +133,36 @@ def fit_candidates(
 
 
 def weigh(candidates: Candidates, names: Sequence[str]) -> Ensemble:
-    """Weights of the named laws from their rolling backtests; equal ones without backtests."""
+    """Weights of the named laws; see the module for what they are made of."""
     errors, folds, reach = _error_matrix(candidates, names)
-    equal = dict.fromkeys(names, 1.0 / len(names))
+    fits = [candidates.fits[name] for name in names]
+    evidence = np.array([fit.log_evidence for fit in fits])
+    odds = np.array([fit.law.standing for fit in fits])
+    share = min(1.0, EVIDENCE_RUNS / max(fit.n_runs for fit in fits))
+    odds = odds * np.exp(share * (evidence - evidence.max()))
     if not errors.size:
-        return Ensemble(equal, dict.fromkeys(names, float("nan")), None)
-    # Each fold counts alike, however many runs it predicts.
-    emphasis = 1.0 / np.bincount(folds)[folds]
+        shares = _shares(odds)
+        unknown = dict.fromkeys(names, float("nan"))
+        return Ensemble(dict(zip(names, shares.tolist(), strict=True)), unknown, None)
+    # Within a fold all runs count alike.
+    emphasis = _LATER_FOLD**folds / np.bincount(folds)[folds]
     emphasis /= emphasis.sum()
-    mean_square = emphasis @ errors**2
-    weights = _stack(errors, emphasis, mean_square)
-    combined = errors @ weights
-    noise = float(weights @ [candidates.fits[name].noise for name in names])
-    scores = dict(zip(names, np.sqrt(mean_square).tolist(), strict=True))
+    scores = emphasis @ np.abs(errors)
+    floor = max(float(scores.min()), 1e-10)
+    shares = _shares(odds / np.maximum(scores, floor))
+    noise = float(shares @ [fit.noise for fit in fits])
     return Ensemble(
-        dict(zip(names, weights.tolist(), strict=True)),
-        scores,
-        ErrorGrowth.of_errors(combined, reach, noise),
+        dict(zip(names, shares.tolist(), strict=True)),
+        dict(zip(names, scores.tolist(), strict=True)),
+        ErrorGrowth.of_errors(errors @ shares, reach, noise),
     )
+
+
+def _shares(odds: Array) -> Array:
+    """Weights in proportion to odds, without those that would change nothing."""
+    shares = odds / odds.sum()
+    shares = np.where(shares < _NEGLIGIBLE, 0.0, shares)
+    return np.asarray(shares / shares.sum())
 
 
 def _error_matrix(candidates: Candidates, names: Sequence[str]) -> tuple[Array, Array, Array]:
@@ -173,26 +191,3 @@ def _error_matrix(candidates: Candidates, names: Sequence[str]) -> tuple[Array, 
         worst = np.take_along_axis(matrix, place[:, None], axis=1)
         matrix = np.where(np.isnan(matrix), worst, matrix)
     return matrix, np.array([fold for fold, _ in keys], dtype=np.int64), reach
-
-
-def _stack(errors: Array, emphasis: Array, mean_square: Array) -> Array:
-    """Weights on the simplex that minimise the held mean squared error of the mean prediction."""
-    from scipy.optimize import nnls
-
-    floor = max(float(mean_square.min()), 1e-20)
-    inverse = 1.0 / np.maximum(mean_square, floor)
-    prior = inverse / inverse.sum()
-    hold = np.sqrt(_HOLD * floor)
-    # A heavy row makes the weights sum to one.
-    heavy = 1e4 * np.sqrt(max(float(mean_square.max()), 1e-20))
-    matrix = np.vstack(
-        [
-            np.sqrt(emphasis)[:, None] * errors,
-            hold * np.eye(prior.size),
-            np.full((1, prior.size), heavy),
-        ]
-    )
-    target = np.concatenate([np.zeros(errors.shape[0]), hold * prior, [heavy]])
-    weights = nnls(matrix, target)[0]
-    weights = np.where(weights < _NEGLIGIBLE, 0.0, weights)
-    return np.asarray(weights / weights.sum())

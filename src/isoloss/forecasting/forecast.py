@@ -142,9 +142,10 @@ def _reasons(
             continue
         failed = len(candidates.errors[name].failed)
         skipped = f", {failed} fold{'s' * (failed > 1)} too small for it" if failed else ""
+        residual = candidates.fits[name].mean_abs_rel_error
         lines[name] = (
             f"weight {weight:.2f}: {100 * score:.2f} % error when predicting the dearer runs "
-            f"from the cheaper{skipped}"
+            f"from the cheaper{skipped}, {100 * residual:.2f} % on the runs it was fitted to"
         )
     return {**lines, **{name: f"left out: {why}" for name, why in left_out.items()}}
 

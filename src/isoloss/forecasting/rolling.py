@@ -94,7 +94,7 @@ def rolling_errors(
         seed: of the starts.
         threads: for the solver.
     """
-    problem = Problem.of(fit.law, fit.rows, fit.objective, fit.surface.centre)
+    problem = fit.problem
     refit = _refit_staged if fit.method == "staged" else _refit_jointly
     refitted, failed = refit(problem, fit, folds, seed, threads)
     parts = []

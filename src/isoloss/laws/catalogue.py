@@ -7,14 +7,18 @@ import difflib
 from isoloss.errors import InputError
 from isoloss.laws.chinchilla import CHINCHILLA
 from isoloss.laws.compute import COMPUTE
-from isoloss.laws.coupled import COUPLED
-from isoloss.laws.farseer import FARSEER
+from isoloss.laws.coupled import COUPLED, COUPLED_HELD
+from isoloss.laws.farseer import FARSEER, FARSEER_HELD
 from isoloss.laws.kaplan import KAPLAN
 from isoloss.laws.law import Law
 from isoloss.laws.overtraining import OVERTRAINING
 
 CATALOGUE: dict[str, Law] = {
-    law.name: law for law in (FARSEER, CHINCHILLA, COUPLED, OVERTRAINING, KAPLAN, COMPUTE)
+    law.name: law
+    for law in (
+        *(FARSEER, CHINCHILLA, COUPLED, OVERTRAINING, KAPLAN, COMPUTE),
+        *(FARSEER_HELD, COUPLED_HELD),
+    )
 }
 
 

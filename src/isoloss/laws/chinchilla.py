@@ -8,6 +8,7 @@ _MASSIVE_TEXT = "240 points of Figure 4, MassiveText"
 
 CHINCHILLA = Law(
     name="chinchilla",
+    standing=0.1,
     title="Chinchilla: E + A/N^alpha + B/D^beta",
     formula="E + A/params**alpha + B/tokens**beta",
     parameters=(

@@ -6,6 +6,7 @@ from isoloss.laws.law import Law, positive
 
 COMPUTE = Law(
     name="compute",
+    standing=0.01,
     title="Compute alone: E + A/C^alpha, C = 6ND",
     formula="E + A/(6*params*tokens)**alpha",
     parameters=(positive("E"), positive("A"), positive("alpha", start=(0.02, 0.6), upper=2.0)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from isoloss.laws.law import Coordinates, Law, Published, positive, real
 
 # Each published triple (a, b, exponent) describes exp(a N^exponent + b); near exponent 0 the two
@@ -59,6 +61,7 @@ _COORDINATES = Coordinates(
 
 FARSEER = Law(
     name="farseer",
+    standing=0.03,
     title="Farseer: floor, data coefficient and data exponent vary with N",
     formula="exp(a3*params**gamma + b3) + exp(a2*params**beta + b2)"
     "*tokens**(-exp(a1*params**alpha + b1))",
@@ -112,4 +115,33 @@ FARSEER = Law(
             "extrapolation points instead of 0.50 %; use the set 'notebook'",
         ),
     ),
+)
+
+# About where Chinchilla's law lies in these coordinates, for exponents of a third: a floor that
+# falls ever more slowly with N, and a data term that does not depend on N. A dense grid overrules
+# the spreads, on a sparse one a fit cannot go far.
+_TYPICAL = {
+    "floor_slope": (-0.07, 0.1),
+    "gamma": (-0.1, 0.05),
+    "data_slope": (0.0, 0.1),
+    "beta": (-0.1, 0.05),
+    "exponent": (0.35, 0.1),
+    "exponent_slope": (0.0, 0.1),
+    "alpha": (-0.1, 0.05),
+}
+
+FARSEER_HELD = replace(
+    FARSEER,
+    name="farseer-held",
+    standing=0.3,
+    title="Farseer, held near Chinchilla's shape as far as the data leave it open",
+    coordinates=replace(
+        _COORDINATES,
+        parameters=tuple(
+            replace(entry, typical=_TYPICAL.get(entry.name)) for entry in _COORDINATES.parameters
+        ),
+    ),
+    remark="The law to extrapolate with: on a dense grid it is Farseer, on a sparse one it stays "
+    "near Chinchilla.",
+    published=(),
 )

@@ -33,6 +33,7 @@ _COORDINATES = Coordinates(
 
 KAPLAN = Law(
     name="kaplan",
+    standing=0.01,
     title="Kaplan: ((N_c/N)^(alpha_N/alpha_D) + D_c/D)^alpha_D",
     formula="((N_c/params)**(alpha_N/alpha_D) + D_c/tokens)**alpha_D",
     parameters=(positive("N_c"), positive("D_c"), positive("alpha_N"), positive("alpha_D")),

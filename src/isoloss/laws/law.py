@@ -32,6 +32,8 @@ class Parameter:
         unit: formula of the parameter's natural size at the centre of a table, over the inputs,
             `loss` and the other parameters, for example `params**alpha * loss`. Left empty, it
             follows from the formula for a linear parameter, and is 1 for any other.
+        typical: value and spread that published fits have in the law's working coordinates; fits
+            are held near it as far as the data leave the parameter open. None for no hold.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Parameter:
     upper: float = math.inf
     start: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
+    typical: tuple[float, float] | None = None
 
 
 def positive(
@@ -143,6 +146,8 @@ class Law:
         params: which parameters N counts in the paper, "total" or "nonembedding".
         published: coefficient sets from the literature.
         remark: what a user should know before using it.
+        standing: how much more often than a law of one's own it is taken to extrapolate well,
+            before a table has been seen: the prior odds in a weighted forecast.
     """
 
     name: str
@@ -157,6 +162,7 @@ class Law:
     params: str = "total"
     published: tuple[Published, ...] = field(default=())
     remark: str = ""
+    standing: float = 1.0
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

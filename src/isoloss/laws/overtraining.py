@@ -21,6 +21,7 @@ def _published(name: str, data: str, a: float, b: float, eta: float, E: float) -
 
 OVERTRAINING = Law(
     name="overtraining",
+    standing=3.0,
     title="Over-training: E + (a M^eta + b M^-eta) C^-eta, M = D/N, C = 6ND",
     formula="E + (a*(tokens/params)**eta + b*(tokens/params)**(-eta))*(6*params*tokens)**(-eta)",
     parameters=(

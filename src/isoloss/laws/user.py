@@ -11,8 +11,9 @@
     start = [0.05, 1.0]
 
 Every parameter of the formula has a table under `parameters` with optional `lower`, `upper`,
-`start` (two numbers) and `unit`. Optional at the top are `title`, `source`, `linear`, `optimum`
-and `inputs` (default params and tokens).
+`start` (two numbers), `unit` and `typical` (value and spread of a prior, in working coordinates).
+Optional at the top are `title`, `source`, `linear`, `optimum` and `inputs` (default params and
+tokens).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from isoloss.laws.law import PARAMS, TOKENS, Input, Law, Parameter
 
 _TEXT = ("name", "formula", "title", "source", "optimum", "params")
 _KEYS = {*_TEXT, "parameters", "linear", "inputs"}
-_PARAMETER_KEYS = {"lower", "upper", "start", "unit"}
+_PARAMETER_KEYS = {"lower", "upper", "start", "unit", "typical"}
 _KNOWN_INPUTS = {entry.name: entry for entry in (PARAMS, TOKENS)}
 _COUNTS = ("total", "nonembedding")
 # Names that formulas, or the functions made from them in Python and JavaScript, use themselves.
@@ -131,6 +132,8 @@ def definition_of(law: Law) -> dict[str, Any]:
             table["lower"] = entry.lower
         if entry.upper < float("inf"):
             table["upper"] = entry.upper
+        if entry.typical:
+            table["typical"] = list(entry.typical)
         parameters[entry.name] = table
     return {
         **{key: getattr(law, key) for key in _TEXT},
@@ -187,7 +190,26 @@ def _parameter(name: str, table: Any, where: str) -> Parameter:
     unit = table.get("unit", "")
     if not isinstance(unit, str):
         raise InputError("unit is not a formula", where=place, found=repr(unit))
-    return Parameter(name, lower, upper, (low, high), unit)
+    return Parameter(name, lower, upper, (low, high), unit, _typical(table, place))
+
+
+def _typical(table: Mapping[str, Any], where: str) -> tuple[float, float] | None:
+    if "typical" not in table:
+        return None
+    pair = table["typical"]
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise InputError(
+            "typical is no pair", where=where, found=repr(pair), expected="[value, spread]"
+        )
+    value, spread = (_number(entry, "typical", where) for entry in pair)
+    if not (math.isfinite(value) and 0 < spread < math.inf):
+        raise InputError(
+            "typical has no finite value and positive spread",
+            where=where,
+            found=f"[{value:g}, {spread:g}]",
+            expected="typical = [value, spread]",
+        )
+    return value, spread
 
 
 def _default_start(lower: float, upper: float) -> tuple[float, float]:

@@ -54,13 +54,16 @@ _CATALOGUE_LOOKS = (
     Look("#cc79a7", "^"),
     Look("#e69f00", "v"),
     Look("#56b4e9", "P"),
+    # Held laws: darker, with the markers of stars and diamonds.
+    Look("#004a73", "*"),
+    Look("#00553f", "d"),
 )
 _OTHER_LOOKS = (
     Look("#aa3377", "X"),
     Look("#7a8a1e", "p"),
     Look("#8c6d4f", "<"),
     Look("#6f5fc7", ">"),
-    Look("#4d8a8a", "d"),
+    Look("#4d8a8a", "H"),
 )
 _WEIGHTED = Look(INK, "h")
 
