@@ -53,12 +53,13 @@ def run_console(example: Example) -> str | None:
 
 
 def enter(namespace: dict[str, Any]) -> None:
-    """Each page runs in a folder of its own, beside a table named runs.csv."""
+    """Each page runs in a folder of its own, beside tables named runs.csv and muon.csv."""
     import isoloss
 
     namespace["_start"], namespace["_folder"] = Path.cwd(), tempfile.TemporaryDirectory()
     os.chdir(namespace["_folder"].name)
     isoloss.demo_runs("adamw").frame.write_csv("runs.csv")
+    isoloss.demo_runs("muon").frame.write_csv("muon.csv")
 
 
 def leave(namespace: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""Draws docs/pictures from the public runs of the Farseer paper and from the demo's table.
+"""Draws docs/pictures from the public runs of Farseer and Chinchilla and from the demo's table.
 
 Run by hand: `python docs/make_pictures.py [DATA]`, where DATA is the folder that holds
-farseer_grid.csv and farseer_extrapolation.csv, by default ../shared/data beside the repository.
+farseer_grid.csv, farseer_extrapolation.csv and chinchilla_fig4_epoch.csv, by default
+../shared/data beside the repository.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import polars as pl
 
-from isoloss import backtest, demo_runs, fit, forecast, read_runs
+from isoloss import backtest, compare, demo_runs, fit, forecast, read_runs, robustness
 from isoloss.reporting import (
     allocation_figure,
+    comparison_figure,
     forecast_figure,
     parity_figure,
+    robustness_figure,
     save_figure,
     surface_figure,
 )
@@ -30,7 +33,13 @@ PREDICTED = "in_paper_six"
 COMPARED = ("farseer", "coupled", "chinchilla")
 FARSEER_LOSS = "loss, bits/character"
 
+# The 240 digitised runs that Besiroglu et al. 2024 fit, and the run that the law was made for.
+CHINCHILLA_FITTED = "not excluded_by_epoch"
+CHINCHILLA = (7e10, 1.4e12)
+CHINCHILLA_BUDGET = 5.76e23
+
 DEMO_LOSS = "loss, nats/token"
+RECIPE_POINTS = ((1.2e9, 2.4e10), (7.2e9, 1.44e11))
 DEMO_POINTS = ((7.2e9, 1.44e11), (7.2e9, 1e12), (3e10, 6e11))
 
 
@@ -38,7 +47,7 @@ def make_pictures(data: Path, folder: Path) -> None:
     """Draw every picture of the README and the documentation.
 
     Args:
-        data: folder with the tables of the Farseer paper.
+        data: folder with the tables.
         folder: where the pictures go.
     """
     folder.mkdir(exist_ok=True)
@@ -48,6 +57,8 @@ def make_pictures(data: Path, folder: Path) -> None:
     tested = backtest(_together(grid, dear), "dear", laws=COMPARED)
     points = list(zip(dear.params.tolist(), dear.tokens.tolist(), strict=True))
     demo = demo_runs("adamw")
+    chinchilla = read_runs(data / "chinchilla_fig4_epoch.csv", where=CHINCHILLA_FITTED)
+    moved = robustness(chinchilla, points=[CHINCHILLA], flops=CHINCHILLA_BUDGET)
     figures = {
         "surface": surface_figure(
             fits[0],
@@ -57,7 +68,9 @@ def make_pictures(data: Path, folder: Path) -> None:
         ),
         "extrapolation": parity_figure(tested, loss_label=FARSEER_LOSS),
         "allocation": allocation_figure(fits),
+        "comparison": comparison_figure(compare(demo_runs("muon"), demo, RECIPE_POINTS)),
         "demo-forecast": forecast_figure(forecast(demo, DEMO_POINTS), loss_label=DEMO_LOSS),
+        "robustness": robustness_figure(moved),
     }
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.svg")

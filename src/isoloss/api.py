@@ -6,6 +6,14 @@ from collections.abc import Callable
 
 import numpy.typing as npt
 
+from isoloss.comparing import (
+    Comparison,
+    Robustness,
+    compare,
+    compare_recipes,
+    robustness,
+    split_recipes,
+)
 from isoloss.fitting import DEFAULT_STARTS, Fit, Objective, load_fit, save_fit
 from isoloss.fitting import fit as fit_law
 from isoloss.forecasting import (
@@ -25,15 +33,19 @@ __all__ = [
     "CATALOGUE",
     "Allocation",
     "Backtest",
+    "Comparison",
     "Fit",
     "Forecast",
     "Law",
     "Prediction",
+    "Robustness",
     "Runs",
     "Surface",
     "allocate",
     "backtest",
     "check_runs",
+    "compare",
+    "compare_recipes",
     "demo_runs",
     "find_law",
     "fit",
@@ -43,7 +55,9 @@ __all__ = [
     "predict",
     "read_law",
     "read_runs",
+    "robustness",
     "save_fit",
+    "split_recipes",
 ]
 
 DEFAULT_BOOTSTRAP = 200

@@ -28,6 +28,7 @@ VERBS = (
     "backtest",
     "forecast",
     "allocate",
+    "compare",
     "report",
     "data",
     "data check",
@@ -72,7 +73,7 @@ def test_the_version() -> None:
         (
             "guess",
             "no such command 'guess': expected one of demo, laws, fit, predict, backtest, "
-            "forecast, allocate, report, data; see isoloss --help",
+            "forecast, allocate, robustness, compare, report, data; see isoloss --help",
         ),
         ("predikt", "no such command 'predikt'. Did you mean 'predict'?; see isoloss --help"),
         ("--fast", "no such option: --fast; see isoloss --help"),

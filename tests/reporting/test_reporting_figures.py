@@ -222,6 +222,8 @@ def test_a_fit_without_replicates_can_be_drawn(bare: Fit) -> None:
 
 
 def test_what_has_no_figure_is_named(runs: Runs) -> None:
-    message = "no figure for Runs: expected Fit, Backtest, Forecast or Allocation"
+    message = (
+        "no figure for Runs: expected Fit, Backtest, Forecast, Allocation, Comparison or Robustness"
+    )
     with pytest.raises(TypeError, match=f"^{message}$"):
         draw(runs)

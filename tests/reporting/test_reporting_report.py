@@ -163,6 +163,15 @@ def test_each_law_has_its_parameters_with_intervals(page: Page, chinchilla: Fit)
         assert text in page.text
 
 
+def test_parameters_that_the_data_hardly_tell_apart_are_named(runs: Runs, page: Page) -> None:
+    loose = fit(runs, "chinchilla", objective="squared-log")
+    assert loose.identifiability.combinations
+    text = Page(build_report(runs, title="t", fits=[loose])).text
+    for each in loose.identifiability.combinations:
+        assert each.sentence in text
+    assert "relative gradient there" in page.text
+
+
 def test_a_fit_without_replicates_says_so(page: Page, bare: Fit) -> None:
     for name, value in bare.parameters.items():
         assert [name, number_text(value)] in page.rows
@@ -213,7 +222,9 @@ def test_commands_and_provenance_close_the_page(page: Page) -> None:
 
 
 def test_notes_are_said_once(page: Page, runs: Runs) -> None:
-    assert page.text.count(runs.notes[0].message) == 1
+    checklist = page.text.index("points of the reproducibility checklist are stated")
+    for part in (page.text[:checklist], page.text[checklist:]):
+        assert part.count(runs.notes[0].message) == 1
 
 
 def test_the_same_results_make_the_same_page(runs: Runs, bare: Fit) -> None:
@@ -223,7 +234,8 @@ def test_the_same_results_make_the_same_page(runs: Runs, bare: Fit) -> None:
 
 def test_a_table_alone_is_a_report(runs: Runs) -> None:
     page = Page(build_report(runs, title="Only the table"))
-    assert [link["href"] for link in page.all("a")] == ["#at-a-glance", "#runs", "#provenance"]
+    anchors = ["#at-a-glance", "#runs", "#reproducibility", "#provenance"]
+    assert [link["href"] for link in page.all("a")] == anchors
     assert "Loss in the unit of the table" in page.text
 
 

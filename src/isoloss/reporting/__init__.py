@@ -1,12 +1,14 @@
 """Figures and the HTML report; needs matplotlib, which is imported when a figure is drawn."""
 
 from isoloss.reporting.allocation import allocation_figure
+from isoloss.reporting.comparison import comparison_figure
 from isoloss.reporting.drawing import draw
 from isoloss.reporting.forecast import forecast_figure
 from isoloss.reporting.isoflop import isoflop_figure
 from isoloss.reporting.parity import parity_figure
 from isoloss.reporting.report import build_report, write_report
 from isoloss.reporting.residuals import residual_figure
+from isoloss.reporting.robustness import robustness_figure
 from isoloss.reporting.saving import save_figure, to_svg
 from isoloss.reporting.style import law_looks
 from isoloss.reporting.surface import surface_figure
@@ -14,12 +16,14 @@ from isoloss.reporting.surface import surface_figure
 __all__ = [
     "allocation_figure",
     "build_report",
+    "comparison_figure",
     "draw",
     "forecast_figure",
     "isoflop_figure",
     "law_looks",
     "parity_figure",
     "residual_figure",
+    "robustness_figure",
     "save_figure",
     "surface_figure",
     "to_svg",

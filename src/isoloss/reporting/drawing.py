@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from isoloss.comparing import Comparison, Robustness
 from isoloss.fitting import Fit
 from isoloss.forecasting import Backtest, Forecast
 from isoloss.planning import Allocation
+from isoloss.reporting.comparison import comparison_figure
 from isoloss.reporting.forecast import forecast_figure
 from isoloss.reporting.isoflop import isoflop_figure
 from isoloss.reporting.parity import parity_figure
+from isoloss.reporting.robustness import robustness_figure
 from isoloss.reporting.surface import surface_figure
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def draw(result: object) -> Figure:
-    """Draw a result: the surface of a fit, the runs of a backtest, a forecast, an allocation.
+    """Draw a fit as its surface, a backtest, forecast, allocation, comparison or robustness.
 
     Raises:
         TypeError: there is no figure for such a result.
@@ -32,6 +35,11 @@ def draw(result: object) -> Figure:
             return forecast_figure(result)
         case Allocation():
             return isoflop_figure(result)
+        case Comparison():
+            return comparison_figure(result)
+        case Robustness():
+            return robustness_figure(result)
     raise TypeError(
-        f"no figure for {type(result).__name__}: expected Fit, Backtest, Forecast or Allocation"
+        f"no figure for {type(result).__name__}: expected Fit, Backtest, Forecast, Allocation, "
+        "Comparison or Robustness"
     )

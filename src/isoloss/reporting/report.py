@@ -16,6 +16,7 @@ from isoloss.laws import PARAMS, TOKENS, Surface
 from isoloss.notes import Note
 from isoloss.planning import Allocation
 from isoloss.reporting.allocation import allocation_figure
+from isoloss.reporting.checklist import checklist_section
 from isoloss.reporting.html import Html, element, facts, join, note_list, paragraph, picture
 from isoloss.reporting.sections import (
     Subject,
@@ -92,6 +93,7 @@ def build_report(
     surfaces = _surfaces(fits, forecast, allocations)
     if surfaces:
         contents["Coefficients"] = coefficient_section(surfaces)
+    contents["Reproducibility"] = checklist_section(runs, fits, loss_unit=loss_unit)
     contents["Provenance"] = _provenance(runs, fits, commands)
     page = Template(_resource("report.html"))
     return page.substitute(

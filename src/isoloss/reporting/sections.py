@@ -109,7 +109,9 @@ def law_section(fit: Fit, subject: Subject) -> Html:
                 f"fingerprint {fit.fingerprint}."
             )
         )
-    parts += [note_list(fit.all_notes(), subject.notes), *_fit_figures(fit, subject)]
+    loose = [Note("ill-determined", each.sentence) for each in fit.identifiability.combinations]
+    notes = [*loose, *fit.all_notes()]
+    parts += [note_list(notes, subject.notes), *_fit_figures(fit, subject)]
     return join(parts)
 
 
@@ -127,8 +129,11 @@ def _fit_facts(fit: Fit) -> list[tuple[str, str]]:
             f"{search.starts}: {search.converged} converged, "
             f"{search.reached_best} at the best optimum",
         ),
+        ("relative gradient there", number_text(search.gradient, 1)),
         ("identifiability", identifiability_text(fit)),
     ]
+    if search.next_gap is not None:
+        pairs.append(("next best optimum", f"objective {percent_text(search.next_gap)} higher"))
     if fit.growth is not None:
         pairs.append(
             (

@@ -1,0 +1,103 @@
+"""Recipe against recipe over the (N, D) plane, and how robust a fit's answers are."""
+
+from isoloss.comparing.blend import Blend, Contrast
+from isoloss.comparing.checklist import (
+    GROUPS,
+    ChecklistItem,
+    data_items,
+    fitting_items,
+    law_items,
+    open_questions,
+    reproducibility_checklist,
+)
+from isoloss.comparing.compare import compare, compare_recipes, split_recipes
+from isoloss.comparing.comparison import UNDECIDED, ComparedPoint, Comparison, Pair
+from isoloss.comparing.counting import COUNTS, Count, count_params, has_shapes
+from isoloss.comparing.decision import Crossing, Plane, crossings, pairs_until_decided, plane
+from isoloss.comparing.efficiency import Efficiency, efficiency
+from isoloss.comparing.gain import PATHS, Gain, GainCurve, compute_gain, data_gain, gain_curve
+from isoloss.comparing.measured import MeasuredGains, Trend, measured_gains
+from isoloss.comparing.pairing import Pairing
+from isoloss.comparing.perturbations import (
+    KINDS,
+    Perturbation,
+    Trial,
+    blur_params,
+    change_law,
+    change_method,
+    change_objective,
+    change_search,
+    count_by_column,
+    count_by_shape,
+    drop_compute,
+    drop_sizes,
+    raise_params,
+    scale_params,
+    shift_params,
+    standard_perturbations,
+)
+from isoloss.comparing.perturbed import PerturbedFit
+from isoloss.comparing.pooling import PairProblem, PooledFit, fit_pooled
+from isoloss.comparing.robustness import Robustness, robustness
+
+__all__ = [
+    "COUNTS",
+    "GROUPS",
+    "KINDS",
+    "PATHS",
+    "UNDECIDED",
+    "Blend",
+    "ChecklistItem",
+    "ComparedPoint",
+    "Comparison",
+    "Contrast",
+    "Count",
+    "Crossing",
+    "Efficiency",
+    "Gain",
+    "GainCurve",
+    "MeasuredGains",
+    "Pair",
+    "PairProblem",
+    "Pairing",
+    "Perturbation",
+    "PerturbedFit",
+    "Plane",
+    "PooledFit",
+    "Robustness",
+    "Trend",
+    "Trial",
+    "blur_params",
+    "change_law",
+    "change_method",
+    "change_objective",
+    "change_search",
+    "compare",
+    "compare_recipes",
+    "compute_gain",
+    "count_by_column",
+    "count_by_shape",
+    "count_params",
+    "crossings",
+    "data_gain",
+    "data_items",
+    "drop_compute",
+    "drop_sizes",
+    "efficiency",
+    "fit_pooled",
+    "fitting_items",
+    "gain_curve",
+    "has_shapes",
+    "law_items",
+    "measured_gains",
+    "open_questions",
+    "pairs_until_decided",
+    "plane",
+    "raise_params",
+    "reproducibility_checklist",
+    "robustness",
+    "scale_params",
+    "shift_params",
+    "split_recipes",
+    "standard_perturbations",
+]

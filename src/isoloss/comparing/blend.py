@@ -1,0 +1,192 @@
+"""Several laws of two recipes as one: the difference of their losses, and how sure it is.
+
+The same laws with the same weights describe both recipes, so that what a law gets wrong about
+both cancels in the difference. What does not cancel is seen in backtests of the difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from isoloss.arrays import Array
+from isoloss.comparing.pooling import PooledFit
+from isoloss.fitting import ErrorGrowth
+from isoloss.forecasting import Region
+from isoloss.laws import Surface, working_law
+
+# The central 90 % of a normal distribution, and its width in standard deviations.
+_TAILS = (0.05, 0.95)
+_CENTRAL = 3.2897072539029444
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The log ratio of two recipes' expected losses at some places, and its deviations.
+
+    Attributes:
+        log_ratio: ln(loss of the first / loss of the second).
+        parameters: standard deviation from the fitted parameters.
+        form: standard deviation from the laws' form: their disagreement, or how errors of the
+            difference grew in backtests, whichever is larger.
+        freedom: degrees of freedom of Student's t.
+    """
+
+    log_ratio: Array
+    parameters: Array
+    form: Array
+    freedom: float
+
+    @property
+    def deviation(self) -> Array:
+        """Standard deviation from both together."""
+        return np.hypot(self.parameters, self.form)
+
+    @property
+    def probability_a_better(self) -> Array:
+        """Probability that the first recipe's expected loss is lower."""
+        from scipy.special import stdtr
+
+        deviation = self.deviation
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = np.where(self.log_ratio == 0, 0.0, -self.log_ratio / deviation)
+        return np.asarray(stdtr(self.freedom, score))
+
+    def interval(self, level: float) -> tuple[Array, Array]:
+        """Ends of the interval of the log ratio."""
+        half = quantile(self.freedom, 0.5 + level / 2) * self.deviation
+        return self.log_ratio - half, self.log_ratio + half
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """Pooled fits of several laws, weighed.
+
+    Attributes:
+        parts: each fit with its weight; the weights sum to one.
+        growth: how errors of the difference grew beyond the data in backtests; None without any.
+        region: what the runs of both recipes cover.
+    """
+
+    parts: tuple[tuple[PooledFit, float], ...]
+    growth: ErrorGrowth | None
+    region: Region
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Share of each law."""
+        shares: dict[str, float] = {}
+        for fit, weight in self.parts:
+            shares[fit.law.name] = shares.get(fit.law.name, 0.0) + weight
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the log ratio of a pair of single runs around the expected one."""
+        return sum(weight * fit.noise_difference for fit, weight in self.parts)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of Student's t."""
+        return max(1.0, sum(weight * fit.freedom for fit, weight in self.parts))
+
+    def log_loss(self, recipe: int, params: npt.ArrayLike, tokens: npt.ArrayLike) -> Array:
+        """Weighted mean of the log loss of a recipe, 0 or 1."""
+        logs = [
+            weight * np.log(_evaluated(_side(fit, recipe), params, tokens))
+            for fit, weight in self.parts
+        ]
+        return np.asarray(np.sum(logs, axis=0))
+
+    def contrast(
+        self,
+        params: npt.ArrayLike,
+        tokens: npt.ArrayLike,
+        place_b: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    ) -> Contrast:
+        """Compare the recipes at places, one-dimensional arrays.
+
+        Args:
+            params: N of the first recipe.
+            tokens: D of the first recipe.
+            place_b: N and D of the second; the same where not given.
+        """
+        own_a = np.atleast_1d(params), np.atleast_1d(tokens)
+        own_b = own_a if place_b is None else (np.atleast_1d(place_b[0]), np.atleast_1d(place_b[1]))
+        by_law: dict[str, list[tuple[float, Array, Array]]] = {}
+        for fit, weight in self.parts:
+            ratio, variance = log_ratio(fit, own_a, own_b)
+            by_law.setdefault(fit.law.name, []).append((weight, ratio, variance))
+        shares, means, variances = [], [], []
+        for entries in by_law.values():
+            weights = np.array([weight for weight, _, _ in entries])
+            own = weights / weights.sum()
+            ratios = np.stack([ratio for _, ratio, _ in entries])
+            mean = own @ ratios
+            shares.append(weights.sum())
+            means.append(mean)
+            within = np.stack([spread for _, _, spread in entries])
+            variances.append(own @ (within + (ratios - mean) ** 2))
+        share = np.array(shares)
+        ratio = share @ np.stack(means)
+        disagreement = np.sqrt(share @ (np.stack(means) - ratio) ** 2)
+        grown = np.zeros_like(ratio)
+        if self.growth is not None:
+            reach = np.maximum(self.region.reach(*own_a), self.region.reach(*own_b))
+            grown = self.growth.deviation(reach)
+        return Contrast(
+            ratio,
+            # Not the root of the mean variance: one vague law of little weight would set it.
+            share @ np.sqrt(np.stack(variances)),
+            np.maximum(disagreement, grown),
+            self.freedom,
+        )
+
+
+def quantile(freedom: float, probability: float) -> float:
+    """Quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))
+
+
+def log_ratio(
+    fit: PooledFit, place_a: tuple[Array, Array], place_b: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """ln(loss of the first / loss of the second) by one law, and its variance over the draws."""
+    ratio = np.log(_evaluated(fit.surface_a, *place_a) / _evaluated(fit.surface_b, *place_b))
+    draws = log_ratio_draws(fit, place_a, place_b)
+    # The central range, in standard deviations of a normal distribution: a few draws that have
+    # left the law's domain do not set it.
+    low, high = np.quantile(draws, _TAILS, axis=1, method="nearest")
+    with np.errstate(invalid="ignore"):
+        spread = (high - low) / _CENTRAL
+    return ratio, np.where(np.isfinite(spread), spread**2, np.inf)
+
+
+def log_ratio_draws(
+    fit: PooledFit, place_a: tuple[Array, Array], place_b: tuple[Array, Array]
+) -> Array:
+    """ln(loss of the first / loss of the second) of each draw, shape (places, draws)."""
+    drawn = [
+        surface.predict_replicates(params=params, tokens=tokens)
+        for surface, (params, tokens) in ((fit.surface_a, place_a), (fit.surface_b, place_b))
+    ]
+    with np.errstate(all="ignore"):
+        logs = np.log(drawn[0]) - np.log(drawn[1])
+    # A draw that has left the law's domain is as far off as can be.
+    return np.where(np.isfinite(logs), logs, np.inf)
+
+
+def _side(fit: PooledFit, recipe: int) -> Surface:
+    return fit.surface_b if recipe else fit.surface_a
+
+
+def _evaluated(surface: Surface, params: npt.ArrayLike, tokens: npt.ArrayLike) -> Array:
+    law = working_law(surface.law)
+    columns = {"params": params, "tokens": tokens}
+    inputs = [columns[entry.name] for entry in surface.law.inputs]
+    with np.errstate(all="ignore"):
+        return law.predict(surface.working, inputs, surface.centre)
