@@ -25,7 +25,7 @@ from isoloss.fitting.objectives import Objective, find_objective
 from isoloss.fitting.problem import Problem, Status
 from isoloss.fitting.result import Fit
 from isoloss.fitting.rows import FittedRows
-from isoloss.fitting.search import Search, best_of, find_search
+from isoloss.fitting.search import Search, best_of, find_search, solve_starts
 from isoloss.fitting.solver import solve
 from isoloss.fitting.staged import STAGED_METHODS
 from isoloss.fitting.starts import random_starts
@@ -192,7 +192,7 @@ def _jointly(
     if states_typical(problem.law):
         searched = _held(searched, candidates, rows.weights[kept], threads)
         problem = replace(problem, hold=searched.hold)
-    solution = solve(searched, candidates, tables, threads=threads, advance=advance)
+    solution = solve_starts(searched, candidates, tables, threads=threads, advance=advance)
     best = best_of(problem, solution, rows.weights)
     if kept.size < rows.loss.size:
         notes.append(
@@ -219,7 +219,7 @@ def _held(problem: Problem, candidates: Array, weights: Array, threads: int | No
     for _ in range(_HOLD_ROUNDS):
         level = precision(problem.objective, noise, loss)
         problem = replace(problem, hold=Hold.of(problem.law, level))
-        solution = solve(problem, candidates, tables, threads=threads)
+        solution = solve_starts(problem, candidates, tables, threads=threads)
         candidates = solution.working[:, np.argsort(solution.value)[:_HOLD_STARTS]]
         predicted = problem.predict(candidates[:, :1])[:, 0]
         noise = noise_around(predicted, problem.measured, weights, candidates.shape[0])

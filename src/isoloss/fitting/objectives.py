@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class Objective:
         scale: the residual at which a robust penalty turns from quadratic to linear.
         approach: scales solved for in turn before `scale`, each from the last one's optimum; a
             penalty with a kink is reached through smooth ones.
+        widens: whether a larger scale makes the penalty easier to minimise.
     """
 
     name: str
@@ -46,10 +47,22 @@ class Objective:
     penalty: Callable[[Array, float], Penalty]
     scale: float = 1.0
     approach: tuple[float, ...] = ()
+    widens: bool = False
 
     def at_scale(self, scale: float) -> Objective:
         """The same objective with another scale and no approach."""
         return Objective(self.name, self.logarithmic, self.penalty, scale)
+
+    @property
+    def eased(self) -> Objective | None:
+        """The same objective approached through scales of a hundred and ten times its own.
+
+        None where it has no scale to widen. Far from an optimum a narrow robust penalty has hardly
+        any curvature, and many starts never arrive; through wider scales nearly all do.
+        """
+        if self.approach or not self.widens:
+            return None
+        return replace(self, approach=(100 * self.scale, 10 * self.scale))
 
     def residual(self, predicted: Array, measured: Array) -> Array:
         """Residuals of predictions, in the objective's own terms."""
@@ -99,11 +112,11 @@ _DELTA = 1e-3
 OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
-        Objective("huber", True, _huber, _DELTA),
+        Objective("huber", True, _huber, _DELTA, widens=True),
         Objective("lad", True, _absolute, 1e-9, approach=(1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)),
         Objective("squared-log", True, _squared),
         Objective("squared", False, _squared),
-        Objective("soft-l1", True, _soft_l1, _DELTA),
+        Objective("soft-l1", True, _soft_l1, _DELTA, widens=True),
     )
 }
 
@@ -137,4 +150,4 @@ def find_objective(name: str) -> Objective:
             found=repr(name),
             expected="huber or soft-l1 with a positive number, as in huber:0.01",
         )
-    return Objective(name, True, OBJECTIVES[base].penalty, value)
+    return Objective(name, True, OBJECTIVES[base].penalty, value, widens=True)

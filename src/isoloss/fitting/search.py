@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from isoloss.arrays import Array, Indices
 from isoloss.fitting.local_model import local_model
 from isoloss.fitting.problem import Problem, Solution, Status
-from isoloss.fitting.solver import solve
-from isoloss.fitting.tables import GivenTables
+from isoloss.fitting.solver import join, solve
+from isoloss.fitting.tables import GivenTables, Tables
 
 # Starts whose objective agrees this well ended in the same optimum.
 _SAME_OPTIMUM = 1e-7
@@ -56,6 +57,34 @@ class Search:
     next_gap: float | None = None
     gradient: float = 0.0
     others: tuple[Optimum, ...] = ()
+
+
+def solve_starts(
+    problem: Problem,
+    candidates: Array,
+    tables: Tables,
+    *,
+    threads: int | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Solution:
+    """Where each start ends: half of them go straight, half through wider scales of the objective.
+
+    On small tables few go straight to an optimum, and some optima are found in one way only.
+
+    Args:
+        problem: law, table and objective.
+        candidates: working parameters to start from, shape (parameters, starts).
+        tables: weights and losses, the same for all starts.
+        threads: for the solver.
+        advance: called with the number of finished starts.
+    """
+    eased = problem.objective.eased
+    straight = candidates if eased is None else candidates[:, 0::2]
+    parts = [solve(problem, straight, tables, threads=threads, advance=advance)]
+    if eased is not None and candidates.shape[1] > 1:
+        wide = replace(problem, objective=eased)
+        parts.append(solve(wide, candidates[:, 1::2], tables, threads=threads, advance=advance))
+    return join(parts)
 
 
 def best_of(problem: Problem, solution: Solution, weights: Array) -> Solution:

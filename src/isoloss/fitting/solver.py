@@ -60,7 +60,7 @@ def solve(
         threads=threads,
         advance=(lambda part: advance(part.value.size)) if advance else None,
     )
-    return _join(parts)
+    return join(parts)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ class _Work:
             return NewtonBlock(self.problem, working, weights, losses, self.held).run()
 
 
-def _join(parts: Sequence[Solution]) -> Solution:
+def join(parts: Sequence[Solution]) -> Solution:
+    """Batches after one another as one."""
     return Solution(
         np.concatenate([part.working for part in parts], axis=1),
         np.concatenate([part.value for part in parts]),

@@ -24,7 +24,7 @@ from isoloss.fitting.identifiability import require_carrying
 from isoloss.fitting.objectives import Objective, find_objective
 from isoloss.fitting.problem import Problem, Status
 from isoloss.fitting.rows import FittedRows
-from isoloss.fitting.search import Search, best_of, find_search
+from isoloss.fitting.search import Search, best_of, find_search, solve_starts
 from isoloss.fitting.solver import solve
 from isoloss.fitting.starts import random_starts
 from isoloss.fitting.tables import GivenTables
@@ -129,7 +129,7 @@ def fit_together(
     weights = np.ones(loss.size)
     candidates = random_starts(problem, starts, seed)
     require_carrying(problem, weights, candidates[:, :_CHECKED_STARTS])
-    solution = solve(problem, candidates, GivenTables(weights), threads=threads)
+    solution = solve_starts(problem, candidates, GivenTables(weights), threads=threads)
     best = best_of(problem, solution, weights)
     replicates = np.empty((best.working.shape[0], 0))
     if bootstrap:

@@ -20,7 +20,7 @@ _COORDINATES = Coordinates(
         real("data_slope", start=(-0.3, 0.3)),
         real("beta", start=(-0.3, 0.3), lower=-2.0, upper=2.0),
         positive("exponent", start=(0.1, 0.8), upper=5.0),
-        real("exponent_slope", start=(-0.4, 0.1)),
+        real("exponent_slope", start=(-0.5, 0.5)),
         real("alpha", start=(-0.3, 0.3), lower=-2.0, upper=2.0),
     ),
     formula=(
