@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ class TestAccepted:
         assert [entry.name for entry in law.inputs] == ["params", "epochs"]
         assert law.inputs[0] == CHINCHILLA.inputs[0]
         parameters = {"E": 1.0, "A": 1e9, "alpha": 0.5}
-        predicted = law.predict(parameters, params=4e9, epochs=np.e)
+        predicted = law.predict(parameters, params=4e9, epochs=math.e)
         assert float(predicted) == pytest.approx(2.0, rel=1e-14)
         assert float(law.optimal_params(parameters, 6e20) or 0) == pytest.approx(1e19, rel=1e-12)
 
