@@ -46,6 +46,7 @@ LEFT_OUT = {
     "multipowerlaw_lr_schedules.csv": "learning rates",
     "scalebench/domain_mixture_test.csv": "proportions of domains instead of N and D",
     "scalebench/domain_mixture_train.csv": "proportions of domains instead of N and D",
+    "scalebench/lr_bsz_test.csv": "a single N and D",
     "scalebench/moe_test.csv": "D is not given",
     "scalebench/moe_train.csv": "D is not given",
     "scalebench/parallel_test.csv": "D is not given",
@@ -130,16 +131,10 @@ def public_tables() -> Iterator[PublicTable]:
     for loss in _FARSEER_LOSSES:
         yield PublicTable("farseer_grid.csv", loss, columns={"loss": loss})
     yield PublicTable("farseer_extrapolation.csv")
-    for part in ("train", "test"):
-        yield PublicTable(f"scalebench/data_constrained_{part}.csv")
-        yield PublicTable(
-            f"scalebench/lr_bsz_{part}.csv",
-            columns={
-                "params": "non_embedding_param_size",
-                "tokens": "data_size",
-                "loss": "lm_loss",
-            },
-        )
+    yield PublicTable("scalebench/data_constrained_train.csv")
+    yield PublicTable("scalebench/data_constrained_test.csv")
+    columns = {"params": "non_embedding_param_size", "tokens": "data_size", "loss": "lm_loss"}
+    yield PublicTable("scalebench/lr_bsz_train.csv", columns=columns)
 
 
 def unknown_files(folder: Path) -> list[str]:
