@@ -304,7 +304,10 @@ def test_far_forecasts_carry_a_warning(demo: Candidates) -> None:
 
 
 def test_notes_on_the_table_come_along(forecasts: Forecast) -> None:
-    assert [note.code for note in forecasts.notes] == ["filtered"]
+    first, *others = [note.code for note in forecasts.notes]
+    assert first == "filtered"
+    # A law that few replicates of so small a table can carry says so.
+    assert set(others) <= {"replicates-not-converged"}
 
 
 def test_json_is_what_other_programs_rely_on(forecasts: Forecast) -> None:
