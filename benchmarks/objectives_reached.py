@@ -6,7 +6,7 @@
 
 On every table of `public_tables.py`, every law of the catalogue over N and D is fitted with the
 Huber objective (delta 1e-3 on log loss) and with squared loss, as `isoloss.fitting.fit` does by
-default, and by the peers:
+default, and by the peers (laws with a prior minimise more than the objective, and are left out):
 
 - Chinchilla, Huber: Epoch's L-BFGS-B from a random sample of its 4,500 starts, and the package
   `chinchilla`; squared: vpnls and the package `simple-scaling-laws` (see `peers.py`; PYTHON is an
@@ -329,6 +329,12 @@ def report(found: list[Comparison], refused: list[str], console: Console) -> int
     return worse
 
 
+def is_free(law: Law) -> bool:
+    """Whether a law reads N and D, and its fits minimise the objective alone, with no prior."""
+    held = any(entry.typical for entry in working_law(law).parameters)
+    return law.inputs == (PARAMS, TOKENS) and not held
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     for name in PACKAGES:
@@ -344,7 +350,7 @@ def main() -> int:
         parser.error(f"say in public_tables.py what to do with {', '.join(unknown)}")
     packages = find_packages({name: vars(words)[name] for name in PACKAGES})
     starts = len(EPOCH_GRID) if words.all_starts else words.starts
-    laws = [law for law in CATALOGUE.values() if law.inputs == (PARAMS, TOKENS)]
+    laws = [law for law in CATALOGUE.values() if is_free(law)]
     if words.laws:
         laws = [law for law in laws if law.name in words.laws]
     found: list[Comparison] = []
