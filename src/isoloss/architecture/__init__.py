@@ -14,6 +14,7 @@ from isoloss.architecture.embedding_counts import (
     total_params,
 )
 from isoloss.architecture.experts import ExpertsShape, FeedForwardShape
+from isoloss.architecture.family import ExactModel, ModelFamily, rule_like
 from isoloss.architecture.flops import (
     FLOPS_CONVENTIONS,
     FlopsConvention,
@@ -37,20 +38,23 @@ from isoloss.architecture.proposing import (
     shape_ladder,
 )
 from isoloss.architecture.pruning import average_params
-from isoloss.architecture.shapes import Shape, TransformerShape, as_decoder
+from isoloss.architecture.shapes import LLAMA_FIELDS, Shape, TransformerShape, as_decoder
 
 __all__ = [
     "CACHE_BITS",
     "FLOPS_CONVENTIONS",
+    "LLAMA_FIELDS",
     "MODEL_FAMILIES",
     "AttentionShape",
     "ConfiguredModel",
     "DecoderShape",
+    "ExactModel",
     "ExpertsShape",
     "FeedForwardShape",
     "FlopsConvention",
     "LatentAttentionShape",
     "LayerShape",
+    "ModelFamily",
     "ProposedShape",
     "Shape",
     "ShapeRule",
@@ -72,6 +76,7 @@ __all__ = [
     "porian_flops",
     "propose_shape",
     "read_config",
+    "rule_like",
     "shape_ladder",
     "six_n_nonembedding_flops",
     "six_n_total_flops",

@@ -12,7 +12,7 @@ from typing import Any
 from isoloss.architecture.config_fields import ConfigFields
 from isoloss.architecture.decoder import DecoderShape
 from isoloss.architecture.model_families import MODEL_FAMILIES
-from isoloss.architecture.shapes import TransformerShape
+from isoloss.architecture.shapes import LLAMA_FIELDS, TransformerShape
 from isoloss.errors import InputError
 from isoloss.notes import Note
 
@@ -68,16 +68,7 @@ def llama_config(shape: TransformerShape, max_context: int = 4096) -> dict[str, 
     Raises:
         InputError: Llama has no such shape.
     """
-    llama = TransformerShape(
-        n_layers=shape.n_layers,
-        d_model=shape.d_model,
-        d_ff=shape.d_ff,
-        n_heads=shape.n_heads,
-        vocabulary_size=shape.vocabulary_size,
-        head_dim=shape.head_dim,
-        n_kv_heads=shape.n_kv_heads,
-        tied_embeddings=shape.tied_embeddings,
-    )
+    llama = TransformerShape(**{name: getattr(shape, name) for name in LLAMA_FIELDS})
     if shape != llama or shape.d_model % shape.n_heads:
         raise InputError(
             "no Llama model",

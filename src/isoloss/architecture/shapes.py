@@ -23,6 +23,17 @@ _LEAST_VALUES = {
     "final_norm_vectors": 0,
     "learned_positions": 0,
 }
+# What tells one Llama-style model from another; the other fields say how such a model is made.
+LLAMA_FIELDS = (
+    "n_layers",
+    "d_model",
+    "d_ff",
+    "n_heads",
+    "vocabulary_size",
+    "head_dim",
+    "n_kv_heads",
+    "tied_embeddings",
+)
 _CHOICES = ("gated", "tied_embeddings", "biases", "relative_position_projection")
 
 
