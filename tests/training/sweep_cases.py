@@ -68,6 +68,8 @@ while state["step"] < steps:
         if mischief == "fails" and state["step"] >= steps // 2:
             print("Traceback of some kind")
             sys.exit("RuntimeError: the data ran dry")
+        if mischief == "too large":
+            bytearray(1 << 60)
         if mischief == "says why":
             whole(folder / "failure.json", json.dumps({"reason": "out of memory at step 3"}))
             sys.exit(1)

@@ -95,7 +95,7 @@ def test_status_counts_what_is_done_and_what_is_left(tmp_path: Path) -> None:
 
 
 def test_held_out_runs_are_forecast_before_they_are_trained(tmp_path: Path) -> None:
-    path = write_sweep(tmp_path, sizes=4, more='held_out = ["50k:2M"]\n')
+    path = write_sweep(tmp_path, sizes=3, more='held_out = ["50k:2M"]\n')
     plan, folder = planned(path)
     ladder = [run for run in plan.runs if not run.held_out]
     run_locally(plan, folder, runs=ladder)

@@ -207,6 +207,20 @@ def test_a_corpus_that_cannot_be_is_refused(tmp_path: Path) -> None:
         make_token_data([tmp_path], target, held_out=1.0)
 
 
+def test_folders_are_passed_over_by_name(tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    for folder in ("library", "site-packages/library", "site-packages-of-mine"):
+        (sources / folder).mkdir(parents=True)
+        for number in range(30):
+            (sources / folder / f"{number}.py").write_text(f"{folder} {number}\n")
+    data = make_token_data([sources], tmp_path / "tokens", held_out=0.2, excluded=["site-packages"])
+    assert data.train.documents + data.held_out.documents == 60
+    inside = make_token_data(
+        [sources / "site-packages"], tmp_path / "other", held_out=0.2, excluded=["site-packages"]
+    )
+    assert inside.train.documents + inside.held_out.documents == 30
+
+
 def test_shards_that_do_not_match_their_description_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no token shards"):
         read_token_data(tmp_path)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +21,8 @@ from isoloss.training import Plan, RunFolder, collect_runs, sweep_status
 
 # Unlike the setting of the trainer that misbehaves, which the table names.
 OWN = ("mischief", "only")
+# Seven times what one run writes, and the plan.
+DISK_BYTES = 256 * 1024
 DRIVER = """
 import sys
 from pathlib import Path
@@ -80,6 +83,16 @@ def test_a_killed_worker_is_started_again_from_its_checkpoint(
     same(table_of(plan, folder), expected)
 
 
+def test_branches_of_a_killed_trunk_are_those_of_a_whole_one(tmp_path: Path) -> None:
+    whole = undisturbed(tmp_path / "whole", schedule="wsd")
+    plan, folder = planned(
+        write_sweep(tmp_path, schedule="wsd", settings='mischief = "killed once"\nonly = "_trunk_"')
+    )
+    outcome = run_locally(plan, folder)
+    assert (outcome.attempts, outcome.failed) == (len(plan.runs) + 2, {})
+    same(table_of(plan, folder), whole)
+
+
 def test_a_sweep_goes_on_after_its_launcher_was_killed(
     tmp_path: Path, expected: pl.DataFrame
 ) -> None:
@@ -126,6 +139,7 @@ def test_a_killed_guard_takes_its_command_along(tmp_path: Path, expected: pl.Dat
         ("nan", "the loss is NaN"),
         ("silent", "no loss in result.json: expected a JSON object that has it"),
         ("says why", "out of memory at step 3"),
+        ("too large", "ended with status 1: MemoryError"),
     ],
 )
 def test_a_run_that_fails_is_tried_again_and_then_reported_while_the_rest_goes_on(
@@ -162,6 +176,46 @@ def test_branches_of_a_failed_trunk_are_given_up(tmp_path: Path) -> None:
     branch = "default_N5968_D98304_seed0"
     assert outcome.failed[branch].startswith("its trunk default_N5968_trunk_seed0 failed: ended")
     assert outcome.attempts == 5
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for a small sweep, and for little else."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(path: Path, free: int) -> None:
+    """Write a file that leaves so many bytes of its file system."""
+    room = shutil.disk_usage(path.parent).free - free
+    path.write_bytes(bytes(room))
+
+
+def test_a_sweep_goes_on_after_the_disk_was_full(small_disk: Path, expected: pl.DataFrame) -> None:
+    plan, folder = planned(write_sweep(small_disk))
+    ballast = small_disk / "ballast"
+    fill(ballast, free=0)
+    with pytest.raises(InputError, match=r"No space left on device"):
+        run_locally(plan, folder)
+    # Enough for every configuration, but not for what the runs write.
+    ballast.unlink()
+    fill(ballast, free=DISK_BYTES // 5)
+    outcome = run_locally(plan, folder, retries=1)
+    assert outcome.failed
+    assert sweep_status(plan, folder).count("done") == len(outcome.done) == 6 - len(outcome.failed)
+    for reason in outcome.failed.values():
+        # What a trainer says of it does not fit into its log either.
+        assert "on a full disk" in reason or "No space left on device" in reason
+    ballast.unlink()
+    assert not run_locally(plan, folder).failed
+    same(table_of(plan, folder), expected)
 
 
 def test_a_disk_that_cannot_be_written_fails_the_run_and_not_the_sweep(

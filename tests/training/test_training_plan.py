@@ -160,6 +160,17 @@ def test_without_trunks_each_length_is_trained_whole(tmp_path: Path) -> None:
     assert plan.flops == sum(run.flops for run in plan.runs)
 
 
+def test_a_warm_up_that_outlasts_the_shortest_run_of_a_trunk_is_refused(tmp_path: Path) -> None:
+    # A half of the 49 steps of 0.2M tokens are 24; 0.1M tokens have 24 steps, 5 of them decay.
+    training = TRAINING + 'schedule = "wsd"\nwarmup = 0.5\n'
+    with pytest.raises(
+        InputError,
+        match=r"warmup: the warm-up of a trunk is longer than its shortest run has before the "
+        r"decay: found 24 steps, and a decay from step 19; expected at most 0\.388",
+    ):
+        plan_of(tmp_path, REST + LADDERS + training + COMMAND)
+
+
 def test_recipes_seeds_and_replicates(tmp_path: Path) -> None:
     head = "seeds = [0]\n"
     tail = """
@@ -401,7 +412,28 @@ def test_a_program_that_is_not_there_is_refused_before_anything_runs(tmp_path: P
         check_command(plan_of(tmp_path, text))
 
 
+def test_a_script_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    text = REST + LADDERS + TRAINING + "[trainer]\ncommand = '{python} own.py {seed}'\n"
+    plan = plan_of(tmp_path, text)
+    with pytest.raises(
+        InputError, match=r"trainer.command: no such script: found own.py; expected"
+    ):
+        check_command(plan)
+    (tmp_path / "own.py").touch()
+    check_command(plan)
+
+
 def test_a_corpus_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
     text = REST + LADDERS + TRAINING + "[settings]\ndata = 'corpus'\n"
     with pytest.raises(InputError, match=r"corpus: no token shards"):
         check_command(plan_of(tmp_path, text))
+
+
+def test_the_example_forecasts_four_times_the_compute_of_any_run_before() -> None:
+    example = Path(__file__).parents[2] / "examples" / "tiny.toml"
+    plan = make_plan(read_sweep(example))
+    (proof,) = [run for run in plan.runs if run.held_out]
+    most = max(run.flops for run in plan.runs if not run.held_out)
+    assert 4 < proof.flops / most < 5
+    # What two processor cores do in five minutes.
+    assert plan.flops < 3e12

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import resource
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,13 @@ from isoloss.errors import InputError
 from isoloss.training.config import TrainingConfig
 from isoloss.training.loop import train_run
 from isoloss.training.shards import TokenData
+from isoloss.training.train import main
 
 # Enough for a process to start on a busy machine.
 PATIENCE_SECONDS = 120.0
+# Processes that begin with PyTorch in place, which takes longer to import than they run.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["isoloss.training.loop", "torch._dynamo"])
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +41,34 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TokenData:
 
 def start(
     config: TrainingConfig, folder: Path, environment: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+) -> BaseProcess:
+    """The run as a process of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config.to_json()))
-    command = [sys.executable, "-m", "isoloss.training.train", str(folder / "config.json")]
-    return subprocess.Popen(
-        [*command, "--folder", str(folder)],
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = PROCESSES.Process(target=train, args=(folder, dict(environment or {})))
+    process.start()
+    return process
 
 
-def wait_for_lines(folder: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+def train(folder: Path, environment: dict[str, str]) -> None:
+    """What `python -m isoloss.training.train` does."""
+    os.environ.update(environment)
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        sys.exit(main([str(folder / "config.json"), "--folder", str(folder)]))
+
+
+def status_of(process: BaseProcess) -> int | None:
+    """How a process ends, after it has; negative for a signal."""
+    process.join(PATIENCE_SECONDS)
+    return process.exitcode
+
+
+def wait_for_lines(folder: Path, count: int, process: BaseProcess) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if (folder / "metrics.jsonl").exists() and len(losses_of(folder)) >= count:
             return
-        assert process.poll() is None, "the run ended too early"
+        assert process.is_alive(), "the run ended too early"
         time.sleep(0.01)
     raise AssertionError("the run does not get on")
 
@@ -86,9 +103,9 @@ def test_a_run_that_is_ended_goes_on_with_the_very_same_losses(
         pytest.skip("the signal is the same for any optimiser")
     process = start(config, tmp_path)
     wait_for_lines(tmp_path, 4, process)
-    process.send_signal(number)
-    status = process.wait(PATIENCE_SECONDS)
-    assert status == (143 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    assert status_of(process) == (143 if number == signal.SIGTERM else -signal.SIGKILL)
     assert not (tmp_path / "result.json").exists()
     assert not (tmp_path / "failure.json").exists()
     done = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["progress"]["step"]
@@ -96,6 +113,30 @@ def test_a_run_that_is_ended_goes_on_with_the_very_same_losses(
     # A crash may leave a part of a line.
     with (tmp_path / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 99')
+    resumed = train_run(config, tmp_path)
+    assert losses_of(tmp_path) == losses_of(undisturbed)
+    assert resumed["loss"] == result["loss"]
+
+
+def test_a_run_whose_checkpoint_does_not_fit_on_the_disk_says_so_and_goes_on_later(
+    whole: tuple[TrainingConfig, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    config, undisturbed, result = whole
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("this system does not limit the files of a process that runs")
+    if config.optimiser == "muon":
+        pytest.skip("the disk is the same for any optimiser")
+    process = start(config, tmp_path)
+    wait_for_lines(tmp_path, 4, process)
+    # Lines still fit, checkpoints do not.
+    room = (tmp_path / "checkpoint.pt").stat().st_size // 2
+    assert process.pid is not None
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, room))
+    assert status_of(process) == 1
+    failure = json.loads((tmp_path / "failure.json").read_text())
+    assert failure["reason"].endswith("cannot write: File too large")
+    assert not list(tmp_path.glob(".*partial"))
+    assert 0 < torch.load(tmp_path / "checkpoint.pt", weights_only=True)["progress"]["step"] < 120
     resumed = train_run(config, tmp_path)
     assert losses_of(tmp_path) == losses_of(undisturbed)
     assert resumed["loss"] == result["loss"]
@@ -160,7 +201,7 @@ def test_two_processes_train_what_one_does(
         start(config, tmp_path / "both", place | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(2)
     ]
-    assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0, 0]
+    assert [status_of(process) for process in processes] == [0, 0]
     both = json.loads((tmp_path / "both" / "result.json").read_text())
     # Sums are taken in another order, and nothing else differs.
     assert losses_of(tmp_path / "both") == pytest.approx(losses_of(tmp_path / "alone"), rel=1e-3)

@@ -11,6 +11,7 @@ from isoloss.cli import arguments as args
 from isoloss.cli.output import check_output, deliver, emit, progress, show, tell, to_text, warn
 from isoloss.cli.sweep_tables import (
     collected_tables,
+    failure_lines,
     held_out_tables,
     outcome_lines,
     plan_tables,
@@ -28,7 +29,7 @@ sweep_app = typer.Typer(help="Make the runs of a sweep.", rich_markup_mode=None)
 SOME_FAILED = 1
 _USUAL_RETRIES = 2
 SweepFolder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of a sweep, as sweep plan made it.")
+    Path, typer.Argument(metavar="DIR", help="Folder of a sweep; or FILE.toml, if beside it.")
 ]
 
 
@@ -109,8 +110,10 @@ def run_verb(
     for good while the rest went on.
     """
     from isoloss.training import (
+        THIS_MACHINE,
         check_command,
         check_configurations,
+        check_machine,
         prepare,
         read_plan,
         save_plan,
@@ -125,6 +128,8 @@ def run_verb(
     else:
         plan = read_plan(folder)
         check_configurations(plan)
+    if launcher in THIS_MACHINE:
+        check_machine(plan)
     if prepare(plan) and plan.preparation is not None:
         tell(f"{plan.preparation.creates}: made")
     check_command(plan)
@@ -161,8 +166,8 @@ def run_verb(
         *outcome_lines(folder, done, len(plan.runs), failed),
     ]
     deliver(document, as_json=as_json, output=None, tables=tables)
-    for name, reason in failed.items():
-        tell(f"warning: {name} failed: {reason}")
+    for line in failure_lines(failed):
+        tell(f"warning: {line}")
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -172,6 +177,7 @@ def status_verb(folder: SweepFolder, as_json: args.Json = False) -> None:
     """Progress, speed and time left of a sweep, read from its folder."""
     from isoloss.training import read_plan, sweep_status
 
+    folder = _sweep_folder(folder)
     status = sweep_status(read_plan(folder), folder)
     deliver(status.to_json(), as_json=as_json, output=None, tables=status_tables(folder, status))
 
@@ -191,6 +197,7 @@ def collect_verb(
     check_output(output)
     if output is not None:
         check_table_name(output)
+    folder = _sweep_folder(folder)
     collected = collect_runs(read_plan(folder), folder)
     warn(collected.notes)
     if output is not None:
@@ -214,6 +221,11 @@ def _make_plan(file: Path) -> Plan:
     plan = make_plan(read_sweep(file))
     check_configurations(plan)
     return plan
+
+
+def _sweep_folder(source: Path) -> Path:
+    """The folder of a sweep, by its own name or by that of its file."""
+    return _usual_folder(source) if source.is_file() else source
 
 
 def _usual_folder(file: Path) -> Path:

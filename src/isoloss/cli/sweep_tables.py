@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from isoloss.training import HeldOutRun, Plan, PlannedRun, RunStatus, SweepStatus
 
+# Runs that a line names.
+_NAMED = 3
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
 
@@ -36,7 +38,7 @@ def plan_tables(plan: Plan, folder: Path | None, *, in_full: bool) -> list[Any]:
     lines = [
         f"{', '.join(words)}: {plan.flops:.3g} FLOPs ({plan.convention})"
         + (f", {duration(plan.seconds)} of one worker" if plan.seconds is not None else "")
-        + (f", {plan.cost:.2f} in money" if plan.cost is not None else "")
+        + (f", a cost of {plan.cost:.2f}" if plan.cost is not None else "")
     ]
     lines += [note.message for note in plan.notes if note.severity == "info"]
     if folder is not None:
@@ -166,6 +168,17 @@ def outcome_lines(folder: Path, done: int, of: int, failed: Mapping[str, str]) -
     if failed:
         line += f", {len(failed)} failed"
     return [line, f"the table: isoloss sweep collect {folder} -o runs.csv"]
+
+
+def failure_lines(failed: Mapping[str, str]) -> list[str]:
+    """Which runs failed, those with the same reason in one line."""
+    lines = []
+    for reason in dict.fromkeys(failed.values()):
+        names = [name for name, its_reason in failed.items() if its_reason == reason]
+        named = ", ".join(names[:_NAMED])
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        lines.append(f"{named}{more} failed: {reason}")
+    return lines
 
 
 def collected_tables(folder: Path, frame: pl.DataFrame, output: Path | None) -> list[Any]:

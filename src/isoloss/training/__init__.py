@@ -10,11 +10,16 @@ from isoloss.training.collect import (
 )
 from isoloss.training.held_out import HeldOutRun, forecast_held_out, with_measured
 from isoloss.training.ladder import Ladder
-from isoloss.training.launchers import make_launcher
+from isoloss.training.launchers import THIS_MACHINE, make_launcher
 from isoloss.training.launching import Launcher, SweepOutcome, run_sweep
 from isoloss.training.plan import Plan, PlannedRun, read_plan, save_plan
 from isoloss.training.planner import make_plan
-from isoloss.training.preflight import check_command, check_configurations, prepare
+from isoloss.training.preflight import (
+    check_command,
+    check_configurations,
+    check_machine,
+    prepare,
+)
 from isoloss.training.preparing import Preparation
 from isoloss.training.results import ResultRule
 from isoloss.training.run_folder import RunFolder
@@ -24,6 +29,7 @@ from isoloss.training.sweep_file import read_sweep
 
 __all__ = [
     "MEASURED",
+    "THIS_MACHINE",
     "Budget",
     "Collected",
     "HeldOutRun",
@@ -46,6 +52,7 @@ __all__ = [
     "Trainer",
     "check_command",
     "check_configurations",
+    "check_machine",
     "check_table_name",
     "collect_runs",
     "execute",

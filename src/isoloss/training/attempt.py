@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isoloss.errors import InputError
+from isoloss.errors import IsolossError
 from isoloss.training import guard
 from isoloss.training.hardware import describe_hardware
 from isoloss.training.results import ResultRule, RunFailedError
@@ -24,6 +25,8 @@ _REASON_CHARACTERS = 300
 # Of what the launcher knows too.
 _MEASURED = {"seconds", "hardware"}
 _KILLED = 128 + signal.SIGKILL
+# With less than this a trainer cannot write, and often cannot even say so.
+_FULL_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,13 @@ class Attempt:
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=job.directory,
-            env={**os.environ, **threads, **environment, **job.environment},
+            env={
+                **os.environ,
+                **threads,
+                **job.rule.environment(job.folder),
+                **environment,
+                **job.environment,
+            },
         )
 
     def _close(self) -> bytes:
@@ -172,7 +181,7 @@ class Attempt:
             if (result := folder.result) is None or len(result.keys() & _MEASURED) < len(_MEASURED):
                 found = result or self.job.rule.read(folder.path, self._fields())
                 folder.write(RESULT, self._measured() | found)
-        except (RunFailedError, InputError) as error:
+        except (RunFailedError, IsolossError) as error:
             return str(error)
         return ""
 
@@ -204,9 +213,18 @@ def _last_words(status: int, output: Path) -> str:
         ended = "not started"
     else:
         ended = f"ended with status {status}"
+    if _is_full(output.parent):
+        ended += ", on a full disk"
     lines = [line.strip() for line in tail(output).splitlines() if line.strip()]
     said = lines[-1][:_REASON_CHARACTERS] if lines else ""
     return f"{ended}: {said}" if said else ended
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _FULL_BYTES
+    except OSError:
+        return False
 
 
 def _signal_name(number: int) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
+from isoloss.architecture import LLAMA_FIELDS
 from isoloss.errors import InputError
 from isoloss.files import write_whole
 from isoloss.notes import Note, Severity
 from isoloss.training.plan import Plan, PlannedRun
 from isoloss.training.run_folder import RunFolder, is_finite_number
-from isoloss.training.sweep import SHAPE_KEYS
 
 # What differs between two sweeps of the same plan.
 MEASURED = (
@@ -128,7 +128,7 @@ def _row(plan: Plan, run: PlannedRun, result: dict[str, Any]) -> dict[str, Any]:
         "flops_convention": plan.convention,
         "params_nonembedding": trained["params_nonembedding"],
         "params_total": trained["params_total"],
-        **{name: getattr(run.shape, name) for name in SHAPE_KEYS},
+        **{name: getattr(run.shape, name) for name in LLAMA_FIELDS},
         "context": run.context,
         "batch_tokens": run.batch_tokens,
         "steps": run.steps,

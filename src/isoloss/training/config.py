@@ -9,7 +9,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from isoloss.architecture import TransformerShape
+from isoloss.architecture import LLAMA_FIELDS, TransformerShape
 from isoloss.errors import InputError
 
 if TYPE_CHECKING:
@@ -226,16 +226,7 @@ class TrainingConfig:
     @property
     def shape(self) -> TransformerShape:
         """The model's shape, for exact counts."""
-        return TransformerShape(
-            n_layers=self.n_layers,
-            d_model=self.d_model,
-            d_ff=self.d_ff,
-            n_heads=self.n_heads,
-            vocabulary_size=self.vocabulary_size,
-            head_dim=self.head_dim,
-            n_kv_heads=self.n_kv_heads,
-            tied_embeddings=self.tied_embeddings,
-        )
+        return TransformerShape(**{name: getattr(self, name) for name in LLAMA_FIELDS})
 
     @property
     def total_steps(self) -> int:

@@ -36,6 +36,7 @@ def make_token_data(
     held_out: float = 0.05,
     column: str = "text",
     suffixes: Sequence[str] = TEXT_SUFFIXES,
+    excluded: Sequence[str] = (),
     shard_tokens: int = 100_000_000,
 ) -> TokenData:
     """Write the token shards of a corpus.
@@ -50,6 +51,7 @@ def make_token_data(
         held_out: share of documents that is held out, about.
         column: column of the text in Parquet files.
         suffixes: endings of the files that are read from folders.
+        excluded: names of folders inside the sources that are passed over.
         shard_tokens: tokens per file.
 
     Raises:
@@ -61,7 +63,7 @@ def make_token_data(
         raise InputError(
             "not a share", where="held_out", found=f"{held_out:g}", expected="between 0 and 1"
         )
-    files = list(_files(sources, suffixes))
+    files = list(_files(sources, suffixes, excluded))
     chosen = find_tokenizer(tokenizer)
     dtype = "uint16" if chosen.vocabulary_size <= _LARGEST_UINT16 else "uint32"
     target = Path(folder)
@@ -97,16 +99,24 @@ def make_token_data(
     return read_token_data(target)
 
 
-def _files(sources: Iterable[str | Path], suffixes: Sequence[str]) -> Iterator[Path]:
+def _files(
+    sources: Iterable[str | Path], suffixes: Sequence[str], excluded: Sequence[str]
+) -> Iterator[Path]:
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix in suffixes)
-            if not any(file.is_file() for file in found):
+            found = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix in suffixes
+                and file.is_file()
+                and not set(excluded).intersection(file.relative_to(path).parts[:-1])
+            )
+            if not found:
                 raise InputError(
                     "no text", where=str(source), expected="files ending in " + ", ".join(suffixes)
                 )
-            yield from (file for file in found if file.is_file())
+            yield from found
         elif path.is_file():
             yield path
         else:
@@ -172,6 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--suffix", action="append", help="endings of files to read from folders, as .py"
     )
+    parser.add_argument(
+        "--exclude", action="append", default=[], help="names of folders to pass over"
+    )
     given = parser.parse_args(arguments)
     try:
         data = make_token_data(
@@ -181,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             held_out=given.held_out,
             column=given.column,
             suffixes=given.suffix or TEXT_SUFFIXES,
+            excluded=given.exclude,
         )
     except IsolossError as error:
         print(error, file=sys.stderr)

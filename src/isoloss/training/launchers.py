@@ -8,6 +8,9 @@ from isoloss.errors import InputError
 from isoloss.training.launching import Launcher
 from isoloss.training.plan import Plan
 
+# Those that do runs on the machine they are called on.
+THIS_MACHINE = ("local", "ray", "slurm:local")
+
 
 def make_launcher(name: str, plan: Plan, folder: Path, workers: int | None = None) -> Launcher:
     """The launcher of a name.

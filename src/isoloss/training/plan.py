@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from isoloss.architecture import TransformerShape
+from isoloss.architecture import LLAMA_FIELDS, TransformerShape
 from isoloss.architecture.proposing import Counted
 from isoloss.errors import InputError
 from isoloss.files import write_whole
@@ -18,7 +18,7 @@ from isoloss.training.attempt import Job
 from isoloss.training.preparing import Preparation
 from isoloss.training.results import ResultRule
 from isoloss.training.run_folder import RunFolder, read_object, step_checkpoint
-from isoloss.training.sweep import SHAPE_KEYS, Trainer
+from isoloss.training.sweep import Trainer
 from isoloss.training.template import flat_fields
 
 PLAN = "plan.json"
@@ -114,7 +114,7 @@ class PlannedRun:
         Args:
             runs: the folder that holds those of all runs, for the checkpoint of a trunk.
         """
-        shape = {name: getattr(self.shape, name) for name in SHAPE_KEYS}
+        shape = {name: getattr(self.shape, name) for name in LLAMA_FIELDS}
         config = {
             **{name: value for name, value in shape.items() if value is not None},
             "context": self.context,
@@ -153,7 +153,7 @@ class PlannedRun:
     def to_json(self) -> dict[str, Any]:
         """The run as one JSON object."""
         found = asdict(self)
-        found["shape"] = {name: getattr(self.shape, name) for name in SHAPE_KEYS}
+        found["shape"] = {name: getattr(self.shape, name) for name in LLAMA_FIELDS}
         found["settings"] = dict(self.settings)
         found["keep_checkpoints"] = list(self.keep_checkpoints)
         return found

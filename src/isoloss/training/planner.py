@@ -157,13 +157,20 @@ def _runs_of(
         middle = math.exp(sum(math.log(cell.tokens) for cell in members) / len(members))
         batch, rate = _batch_and_rate(sweep, recipe, shape, middle)
         whole = [_run(sweep, recipe, seed, cell, batch, rate) for cell in members]
-        yield from _branched(whole)
+        yield from _branched(whole, where=f"{sweep.source}: recipe {recipe.name}: warmup")
 
 
-def _branched(runs: Sequence[PlannedRun]) -> Iterator[PlannedRun]:
+def _branched(runs: Sequence[PlannedRun], *, where: str) -> Iterator[PlannedRun]:
     """Runs that differ in D alone as one trunk and a branch each."""
     starts = {run.steps - run.decay_steps for run in runs}
     longest = max(runs, key=lambda run: run.steps)
+    if longest.warmup_steps > min(starts) >= 1:
+        raise InputError(
+            "the warm-up of a trunk is longer than its shortest run has before the decay",
+            where=where,
+            found=f"{longest.warmup_steps} steps, and a decay from step {min(starts)}",
+            expected=f"at most {min(starts) / longest.steps:.3g}, or trunks = false",
+        )
     if min(starts) < 1:
         # Nothing is shared with a run that decays from its first step.
         yield from runs

@@ -15,17 +15,6 @@ from isoloss.training.template import REFERENCE_COMMAND
 
 ScheduleName = Literal["cosine", "wsd", "constant"]
 DEFAULT_CONVENTION = "megatron"
-# What the plan itself says of a shape; everything else about the model is the trainer's own.
-SHAPE_KEYS = (
-    "n_layers",
-    "d_model",
-    "d_ff",
-    "n_heads",
-    "vocabulary_size",
-    "head_dim",
-    "n_kv_heads",
-    "tied_embeddings",
-)
 
 
 @dataclass(frozen=True, kw_only=True)

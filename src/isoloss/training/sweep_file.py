@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from isoloss.architecture import FLOPS_CONVENTIONS, ShapeRule, TransformerShape
+from isoloss.architecture import FLOPS_CONVENTIONS, LLAMA_FIELDS, ShapeRule, TransformerShape
 from isoloss.errors import InputError
 from isoloss.quantities import parse_point, parse_quantity
 from isoloss.runs.naming import one_of
@@ -17,7 +17,6 @@ from isoloss.training.preparing import Preparation
 from isoloss.training.results import ResultRule
 from isoloss.training.sweep import (
     DEFAULT_CONVENTION,
-    SHAPE_KEYS,
     Budget,
     Recipe,
     Replicates,
@@ -113,7 +112,7 @@ class _Reader:
             raise self.located(error, "family") from None
 
     def shape(self, table: Mapping[str, Any], family: ShapeRule) -> TransformerShape:
-        self.check_keys(table, SHAPE_KEYS, "shapes")
+        self.check_keys(table, LLAMA_FIELDS, "shapes")
         missing = [name for name in ("n_layers", "d_model", "d_ff", "n_heads") if name not in table]
         if missing:
             raise self.refusal("a shape is not whole", "shapes", f"no {missing[0]}", "one")
