@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from cli_program import document, done, refusal
 
-from isoloss.curves import find_curve_law, parse_schedule, schedule_frame
+from isoloss.cli.curve_arguments import DEFAULT_LAW, LAW_NAMES
+from isoloss.curves import (
+    CURVE_LAWS,
+    DEFAULT_CURVE_LAW,
+    KAPLAN,
+    find_curve_law,
+    parse_schedule,
+    schedule_frame,
+)
 
 TISSUE = {"L0": 2.9, "A": 0.6, "alpha": 0.75, "C": 0.45}
 SCHEDULES = {
@@ -53,7 +61,14 @@ def tables(folder: Path) -> tuple[Path | str, ...]:
 def test_the_backtest_has_the_keys_of_the_design(folder: Path) -> None:
     split = ("--where", "step > 500", "--hold-out", "schedule = 'wsd'")
     tested = document(
-        "curve", "backtest", *tables(folder), *split, "--law", "annealing,multi-power"
+        "curve",
+        "backtest",
+        *tables(folder),
+        *split,
+        "--law",
+        "annealing,multi-power",
+        "--bootstrap",
+        "5",
     )
     assert (tested["n_fit"], tested["n_held_out"]) == (2, 1)
     assert list(tested["laws"]) == ["annealing", "multi-power"]
@@ -151,5 +166,113 @@ def test_what_is_refused(words: tuple[str, ...], message: str, folder: Path) -> 
 
 def test_the_verbs_are_listed() -> None:
     shown = done("curve").stdout
-    for verb in ("fit", "predict", "backtest", "watch", "schedule"):
+    for verb in ("fit", "predict", "backtest", "watch", "schedule", "convert", "batch"):
         assert verb in shown
+
+
+@pytest.fixture(scope="module")
+def batches(folder: Path) -> Path:
+    """A table of runs of two sizes at three batch sizes, and a fit of the trajectory law to it."""
+    rows = ["run_id,params,batch_tokens,step,loss"]
+    for params in (1e7, 1e8):
+        for batch in (5e4, 3e5, 2e6):
+            steps = np.unique(np.round(np.geomspace(300, 4e4, 40)))
+            jitter = np.random.default_rng(int(params / batch)).standard_normal(steps.size)
+            losses_there = KAPLAN.loss(params, steps, batch) * np.exp(1e-3 * jitter)
+            rows += [
+                f"{params:g}/{batch:g},{params},{batch},{step:.0f},{loss}"
+                for step, loss in zip(steps, losses_there, strict=True)
+            ]
+    (folder / "batches.csv").write_text("\n".join(rows) + "\n")
+    words = ("curve", "fit", folder / "batches.csv", "--law", "trajectory", "--bootstrap", "10")
+    shown = done(*words, "-o", folder / "trajectory.json", "--figure", folder / "fit.svg")
+    assert "B_star" in shown.stdout
+    assert (folder / "fit.svg").read_text().startswith("<svg")
+    return folder
+
+
+def test_trajectories_at_any_batch_size(batches: Path) -> None:
+    words = ("curve", "predict", batches / "trajectory.json", "--params", "1B")
+    found = document(*words, "--batch-tokens", "4M", "--at", "10K,100K")["predictions"]
+    for entry, steps in zip(found, (1e4, 1e5), strict=True):
+        assert entry["loss"] == pytest.approx(float(KAPLAN.loss(1e9, steps, 4e6)), rel=0.01)
+    tested = document(
+        *("curve", "backtest", batches / "batches.csv", "--hold-out", "batch_tokens > 1e6"),
+        *("--law", "kaplan-steps", "--critical-batch", "2.1e8:0.21", "--bootstrap", "0"),
+    )
+    assert tested["laws"]["kaplan-steps"]["mean_abs_rel_error"] < 2e-3
+
+
+def test_what_a_loss_takes_over_batch_sizes(batches: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "batch.svg"
+    words = ("curve", "batch", batches / "trajectory.json", "--params", "100M", "--loss", "3")
+    said = document(*words, "--batch-tokens", "500K,2M", "--figure", picture)
+    assert [choice["batch"] for choice in said["choices"]] == [5e5, 2e6]
+    assert said["critical_batch"] == pytest.approx(1.123e6, rel=0.05)
+    low, high = said["intervals"]["least_steps"]
+    assert low <= said["least_steps"] <= high
+    assert picture.read_text().startswith("<svg")
+    published = done("curve", "batch", "--params", "1B", "--loss", "2.5")
+    assert "warning: Kaplan's published constants" in published.stderr
+    assert "Time against compute" in published.stdout
+
+
+def test_checkpoints_become_runs(folder: Path, tmp_path: Path) -> None:
+    saved, picture = tmp_path / "runs.csv", tmp_path / "convert.svg"
+    words = ("curve", "convert", folder / "fit.json", *tables(folder))
+    condition = ("--where", "schedule = 'constant'")
+    sizes = ("--params", "100M", "--batch-tokens", "500K")
+    said = document(*words, *condition, *sizes, "--save", saved, "--figure", picture)
+    assert len(said["checkpoints"]) == 8
+    for entry in said["checkpoints"]:
+        assert entry["lower"] < entry["loss"] < entry["checkpoint_loss"]
+    assert picture.read_text().startswith("<svg")
+    assert document("data", "check", saved)["n_runs"] == 8
+    bare = done(*words, *condition)
+    assert "a surface fit needs params and tokens: give --params and --batch-tokens" in bare.stderr
+    assert bare.stdout.startswith("Checkpoints after a decay\n")
+
+
+def test_laws_named_in_the_help_are_those_of_the_catalogue() -> None:
+    assert set(LAW_NAMES.split(", ")) == set(CURVE_LAWS)
+    assert DEFAULT_LAW == DEFAULT_CURVE_LAW
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("predict", "{trajectory}", "--params", "1B"), "--at: no steps: expected steps such as 1"),
+        (
+            ("predict", "{trajectory}", "--params", "1B", "--at", "9"),
+            "the law reads the batch size: found no batch_tokens for a run of 10 steps; expected ",
+        ),
+        (("predict", "{trajectory}", "--at", "1.5"), "--at: not a step: found '1.5'; expected 0, "),
+        (("fit", "{batches}"), "no column learning_rate: found run_id, params, batch_tokens, step"),
+        (
+            ("fit", "{batches}", "--law", "trajectory", "--critical-batch", "1:1"),
+            "--critical-batch: the law has no known critical batch: found law trajectory; expecte",
+        ),
+        (
+            ("fit", "{batches}", "--law", "kaplan-steps", "--critical-batch", "9"),
+            "--critical-batch: not a critical batch: found '9'; expected tokens and a power, as 2",
+        ),
+        (("batch", "{trajectory}", "--loss", "3"), "--params: not given: expected a number, as --"),
+        (
+            ("batch", "{trajectory}", "--params", "1B", "--loss", "0.5"),
+            "target loss: the size cannot reach the target: found 0.5; expected above the floor",
+        ),
+        (
+            ("batch", "{fit}", "--params", "1B", "--loss", "3"),
+            "a fit of annealing says nothing of batch sizes: fit trajectory to curves at several",
+        ),
+    ],
+)
+def test_what_laws_of_batch_sizes_refuse(
+    words: tuple[str, ...], message: str, batches: Path
+) -> None:
+    places = {
+        "batches": batches / "batches.csv",
+        "trajectory": batches / "trajectory.json",
+        "fit": batches / "fit.json",
+    }
+    assert message in refusal("curve", *(word.format(**places) for word in words))

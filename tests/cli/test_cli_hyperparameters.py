@@ -101,6 +101,18 @@ def test_critical_batch_from_curves(tmp_path: Path) -> None:
     shown = done("hyperparameters", "critical-batch", curves, "--levels", "4,3.8,3.6").stdout
     assert "E = E_min + S_min B" in shown
     assert "B_crit(L) = 2." in shown
+    picture = tmp_path / "batch.svg"
+    words = ("--loss", "3.5", "--batch-tokens", "1M,200K", "--figure", picture)
+    said = document("hyperparameters", "critical-batch", curves, *words)["trade_off"]
+    critical = 2.1e8 * 3.5 ** (-1 / 0.21)
+    assert said["critical_batch"] == pytest.approx(critical, rel=0.02)
+    assert said["least_steps"] == pytest.approx(2.1e3 / 0.7 ** (1 / 0.76), rel=0.02)
+    assert [choice["batch"] for choice in said["choices"]] == [2e5, 1e6]
+    assert picture.read_text().startswith("<svg")
+    printed = done("hyperparameters", "critical-batch", curves, "--loss", "3.5").stdout
+    assert "To a loss of 3.5" in printed
+    message = refusal("hyperparameters", "critical-batch", curves, "--loss", "1.5")
+    assert "no run passes a loss of 1.5: expected 3.3 to 5." in message
 
 
 def test_transfer_across_widths(tmp_path: Path) -> None:

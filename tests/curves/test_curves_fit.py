@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from isoloss.curves import (
+    DEFAULT_CURVE_LAW,
     AnnealingLaw,
     Curve,
     CurveFit,
@@ -30,6 +31,7 @@ from isoloss.curves import (
     split_curves,
     wsd,
 )
+from isoloss.curves.backtest import also_fitted
 from isoloss.curves.fit import step_blocks
 from isoloss.curves.solving import point_weights, point_worth
 from isoloss.errors import FitError, InputError
@@ -62,7 +64,7 @@ def some(law: str = "multi-power", noise: float = 0.0) -> Curves:
 
 @pytest.fixture(scope="module")
 def noisy_fit() -> CurveFit:
-    return fit_curves(some(noise=1e-3), bootstrap=20, threads=1)
+    return fit_curves(some(noise=1e-3), "multi-power", bootstrap=20, threads=1)
 
 
 @pytest.mark.parametrize("resample", ["curves", "blocks"])
@@ -75,7 +77,7 @@ def test_the_annealing_law_is_recovered(resample: str) -> None:
 
 
 def test_the_multi_power_law_is_recovered_without_noise() -> None:
-    fit = fit_curves(some(), hold=False, weighting="points")
+    fit = fit_curves(some(), "multi-power", hold=False, weighting="points")
     assert fit.parameters == pytest.approx(PUBLISHED, rel=1e-3)
     assert fit.objective_value < 1e-12
 
@@ -220,17 +222,50 @@ def test_curves_three_times_as_long(size: str, shared_data: Path) -> None:
     result = backtest_curves(
         select_curves(curves, [f"{size}/{name}" for name in fitted]),
         select_curves(curves, [f"{size}/{name}" for name in asked]),
-        ["multi-power-fading"],
+        [DEFAULT_CURVE_LAW],
     )
-    for each in result.held_out["multi-power-fading"]:
+    for each in result.held_out[DEFAULT_CURVE_LAW]:
         late = each.curve.steps > 30_000
         assert np.max(np.abs(each.predicted / each.curve.loss - 1)[late]) < 0.005
+
+
+def test_points_from_before_runs_branched_are_named() -> None:
+    steady, decayed = made(SCHEDULES[0], noise=1e-3), made(SCHEDULES[3], noise=1e-3)
+    common = steady.steps < STEPS - 1500
+    branch = replace(decayed, loss=np.where(common, steady.loss, decayed.loss))
+    assert also_fitted(branch, [steady]).tolist() == common.tolist()
+    others = (made(SCHEDULES[1], noise=1e-3, seed=5), made(SCHEDULES[2], noise=1e-3, seed=6))
+    result = backtest_curves(Curves((steady, *others)), Curves((branch,)), ["annealing"])
+    (note,) = result.to_json()["notes"]
+    assert note["details"]["share"] == pytest.approx(float(np.mean(common)))
+    (held,) = result.held_out["annealing"]
+    expected = float(np.mean(held.inside[~common]))
+    assert note["details"]["coverage_of_others"]["annealing"] == pytest.approx(expected)
+    assert note["message"].startswith("73 % of the held-out points are also in fitted curves, from")
+
+
+def test_a_band_of_replicates_is_never_narrower() -> None:
+    fitted, asked = Curves(some("annealing", 3e-3).curves[:3]), Curves((made(SCHEDULES[3]),))
+    plain, drawn = (
+        backtest_curves(fitted, asked, ["annealing"], bootstrap=count, resample="blocks")
+        for count in (0, 30)
+    )
+    (bare,), (wide,) = plain.held_out["annealing"], drawn.held_out["annealing"]
+    assert drawn.fits["annealing"].replicates.shape[1] == 30
+    np.testing.assert_array_equal(bare.predicted, wide.predicted)
+    assert np.all(wide.upper >= bare.upper)
+
+
+def test_a_table_of_final_losses_is_no_table_of_curves() -> None:
+    ends = tuple(curve.take(curve.steps == curve.steps[-1]) for curve in some().curves)
+    with pytest.raises(InputError, match="frame: no curves: found one loss in each of 4 runs; exp"):
+        fit_curves(Curves(ends))
 
 
 def test_fits_that_cannot_be() -> None:
     few = Curves((made(SCHEDULES[0]).take(np.arange(7)),))
     with pytest.raises(FitError, match="has 7 parameters and needs at least 8 points; the curves"):
-        fit_curves(few)
+        fit_curves(few, "multi-power")
     with pytest.raises(FitError, match="has 7 parameters and needs at least 8 points; the curves"):
         backtest_curves(few, few, ["multi-power"])
     with pytest.raises(InputError, match="--weighting: unknown weighting: found 'steps'; expected"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import isoloss
 from isoloss.curves import (
     Curve,
     CurveFit,
@@ -23,10 +25,12 @@ from isoloss.curves import (
     convert_checkpoints,
     cosine,
     final_loss,
+    find_curve_law,
     fit_curves,
     forecast_run,
     multi_step,
     read_metrics,
+    undecayed,
     wsd,
 )
 from isoloss.errors import InputError
@@ -53,7 +57,7 @@ def made(schedule_name: str = "cosine", noise: float = 5e-4) -> Curve:
 @pytest.fixture(scope="module")
 def fit() -> CurveFit:
     curves = tuple(made(name) for name in ("cosine", "constant", "steps"))
-    return fit_curves(Curves(curves), threads=1)
+    return fit_curves(Curves(curves), "multi-power", threads=1)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
@@ -109,11 +113,43 @@ def test_a_decay_from_a_checkpoint_is_that_of_the_whole_schedule(fit: CurveFit) 
 
 def test_checkpoints_are_converted_with_their_own_difference(fit: CurveFit) -> None:
     curve = made("constant").take(np.array([60, 100]))
-    (early, late) = convert_checkpoints(fit, [replace(curve, loss=curve.loss * 1.01)])
-    (plain, _) = convert_checkpoints(fit, [curve])
+    moved = replace(curve, loss=curve.loss * 1.01)
+    (early, late) = convert_checkpoints(fit, [moved]).checkpoints
+    (plain, _) = convert_checkpoints(fit, [curve]).checkpoints
     assert early.decayed.loss == pytest.approx(1.01 * plain.decayed.loss)
     assert late.decayed.loss < early.decayed.loss < early.measured
     assert early.decayed.schedule.steps == pytest.approx(1.1 * early.step, abs=2)
+
+
+def test_conversions_are_rows_of_a_surface_fit(fit: CurveFit) -> None:
+    steady = replace(made("constant"), params=1e8, batch=5e5)
+    found = convert_checkpoints(fit, undecayed([steady], count=5), level=0.5)
+    frame = found.to_frame()
+    assert frame.height == 5
+    assert frame["params"].to_list() == [1e8] * 5
+    last = frame.row(4, named=True)
+    assert last["checkpoint_step"] == steady.steps[-1]
+    assert last["steps"] == pytest.approx(1.1 * last["checkpoint_step"], abs=2)
+    assert last["tokens"] == 5e5 * last["steps"]
+    assert last["lower"] < last["loss"] < last["upper"]
+    assert found.checkpoints[0].decayed.level == 0.5
+    assert {"params", "tokens", "loss"} <= set(isoloss.read_runs(frame).frame.columns)
+    assert found.plot().axes
+    bare = convert_checkpoints(fit, undecayed([made("constant")], [2000, 4000]))
+    assert [each.step for each in bare.checkpoints] == [2000, 4000]
+    assert "tokens" not in bare.to_frame().columns
+
+
+def test_decayed_checkpoints_are_not_converted(fit: CurveFit) -> None:
+    cosine_run = made("cosine")
+    (early,) = undecayed([cosine_run])
+    assert np.all(cosine_run.schedule.rates[early.steps] >= 0.9 * PEAK)
+    with pytest.raises(
+        InputError, match=r"no undecayed checkpoint: found none at step 5500 at 0\.9"
+    ):
+        undecayed([cosine_run], [5500])
+    with pytest.raises(InputError, match="unusable share of the decay: found 2; expected between"):
+        convert_checkpoints(fit, [early], share=2.0)
 
 
 def test_the_best_decay_is_neither_none_nor_all(fit: CurveFit) -> None:
@@ -127,17 +163,20 @@ def test_the_best_decay_is_neither_none_nor_all(fit: CurveFit) -> None:
     assert len(best_shape(fit, STEPS, PEAK, end=0.0, warmup=WARMUP)) == 3
 
 
-def test_the_gradient_of_the_final_loss_is_exact() -> None:
-    rates = wsd(800, PEAK, decay=200, end=3e-5, shape="exponential", warmup=50).rates
-    loss, slope = final_loss(PUBLISHED, rates)
+@pytest.mark.parametrize("name", ["multi-power", "multi-power-fading"])
+def test_the_gradient_of_the_final_loss_is_exact(name: str) -> None:
+    law = find_curve_law(name)
+    assert isinstance(law, MultiPowerLaw)
     whole = wsd(800, PEAK, decay=200, end=3e-5, shape="exponential", warmup=50)
-    assert loss == pytest.approx(LAW.predict(PUBLISHED, whole, np.array([799]))[0], rel=1e-9)
+    rates, end_loss = whole.rates, partial(final_loss, PUBLISHED, warmup=50, fading=law.fading)
+    loss, slope = end_loss(rates)
+    assert loss == pytest.approx(law.predict(PUBLISHED, whole, np.array([799]))[0], rel=1e-9)
     for step in (20, 49, 50, 400, 600, 700, 799):
         width = 1e-5 * rates[step]
         above, below = rates.copy(), rates.copy()
         above[step] += width
         below[step] -= width
-        difference = final_loss(PUBLISHED, above)[0] - final_loss(PUBLISHED, below)[0]
+        difference = end_loss(above)[0] - end_loss(below)[0]
         assert slope[step] == pytest.approx(difference / (2 * width), rel=1e-4, abs=1e-4)
 
 
@@ -157,6 +196,16 @@ def test_optimised_schedules_end_where_the_authors_do(size: str) -> None:
     assert best.loss + rise == pytest.approx(OPTIMISED[size], abs=1e-4)
     assert best.loss < best.start
     assert rates[-1] == pytest.approx(1.4e-6, rel=0.4)
+
+
+def test_the_best_schedule_under_fading_beats_the_best_decays() -> None:
+    law = find_curve_law("multi-power-fading")
+    assert isinstance(law, MultiPowerLaw)
+    best = best_schedule(PUBLISHED, 2000, PEAK, warmup=100, least=3e-5, law=law)
+    assert best.converged
+    for decay in (100, 400, 800):
+        own = wsd(2000, PEAK, decay=decay, end=3e-5, shape="1-sqrt", warmup=100)
+        assert best.loss < law.predict(PUBLISHED, own, np.array([1999]))[0]
 
 
 def test_schedules_that_cannot_be_sought() -> None:

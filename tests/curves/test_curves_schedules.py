@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isoloss import curves
 from isoloss.curves import (
     DECAYS,
     Schedule,
@@ -162,3 +165,20 @@ def test_tables_that_are_no_schedules(columns: dict[str, list[object]], message:
     with pytest.raises(InputError) as refused:
         read_schedules(pl.DataFrame(columns))
     assert str(refused.value).startswith(message)
+
+
+def test_schedules_load_nothing_slow() -> None:
+    """Names load with their modules: a trainer that asks for a schedule needs no solver."""
+    script = "from isoloss.curves import wsd\nimport sys\nprint(*sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert {"sympy", "scipy", "polars", "isoloss.fitting"}.isdisjoint(finished.stdout.split())
+
+
+def test_every_public_name_is_found() -> None:
+    for name in curves.__all__:
+        assert getattr(curves, name).__class__
+    assert sorted(curves.__all__) == dir(curves)
+    with pytest.raises(AttributeError, match=r"module 'isoloss\.curves' has no attribute 'cubic'"):
+        _ = curves.cubic

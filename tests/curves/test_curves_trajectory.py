@@ -1,4 +1,4 @@
-"""The trajectory law: its identities under Kaplan's constants, and what a target costs."""
+"""The its identities under Kaplan's constants, and what a target costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoloss.curves import KAPLAN, POSITION_LAW, TrajectoryLaw, batch_choices
+from isoloss.curves import KAPLAN, POSITION_LAW, Trajectory, batch_trade_off
 from isoloss.errors import InputError
 from isoloss.laws import find_law
 
@@ -62,7 +62,11 @@ def test_losses_broadcast_over_sizes_steps_and_batches() -> None:
 
 
 def test_time_is_bought_with_compute() -> None:
-    choices = batch_choices(KAPLAN, 1e9, 2.5, (0.1, 1.0, 10.0))
+    critical = float(KAPLAN.critical_batch(2.5))
+    found = batch_trade_off(KAPLAN, 1e9, 2.5, batches=[0.1 * critical, critical, 10 * critical])
+    assert found.critical_batch == pytest.approx(critical)
+    assert found.intervals == {}
+    choices = found.choices
     assert [choice.more_time for choice in choices] == pytest.approx([11.0, 2.0, 1.1])
     assert [choice.more_compute for choice in choices] == pytest.approx([1.1, 2.0, 11.0])
     assert choices[1].flops == pytest.approx(6e9 * choices[1].tokens)
@@ -74,9 +78,13 @@ def test_what_cannot_be_reached() -> None:
     with pytest.raises(
         InputError, match=r"target loss: the size cannot reach the target: found 2; "
     ):
-        batch_choices(KAPLAN, 1e9, 2.0)
+        batch_trade_off(KAPLAN, 1e9, 2.0)
+    with pytest.raises(InputError, match="size: not positive: found -1; expected a positive numb"):
+        batch_trade_off(KAPLAN, -1, 2.0)
+    with pytest.raises(InputError, match="unusable batch size: found 0; expected a positive numb"):
+        batch_trade_off(KAPLAN, 1e9, 2.5, batches=[0.0])
     with pytest.raises(InputError, match="step_scale: unusable constant: found -1; expected a pos"):
-        TrajectoryLaw(1.0, 1.0, -1.0, 1.0, 1.0, 1.0)
+        Trajectory(1.0, 1.0, -1.0, 1.0, 1.0, 1.0)
 
 
 def test_the_loss_by_position_is_recovered() -> None:

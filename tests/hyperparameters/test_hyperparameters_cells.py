@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperparameters_sweeps import BATCH, CELLS, RATE, best_batch, best_rate, sweep
+from hyperparameters_sweeps import BATCH, BATCHES, CELLS, RATE, best_batch, best_rate, sweep
 
 from isoloss.errors import FitError, InputError
 from isoloss.hyperparameters import fit_sweep, read_cells, score_cells
@@ -72,6 +72,13 @@ def test_scatter_is_what_the_errors_do_not_explain() -> None:
     wild = quiet + 0.3 * generator.standard_normal(400)
     assert scatter_of(terms, quiet, errors**2) < 0.05
     assert scatter_of(terms, wild, errors**2) == pytest.approx(0.3, rel=0.15)
+
+
+def test_a_sweep_of_which_no_cell_has_an_optimum_says_why() -> None:
+    with pytest.raises(
+        FitError, match="none of 9 cells has an optimum: 1 values of batch_tokens, 3 are needed"
+    ):
+        fit_sweep(sweep(CELLS).where(f"batch_tokens < {BATCHES[0] * 1.01}"))
 
 
 def test_too_few_cells_are_refused_and_others_named() -> None:

@@ -72,6 +72,20 @@ def test_the_intervals_hold_the_truth_of_noisy_runs() -> None:
     assert min(held.values()) >= 15
 
 
+def test_a_target_takes_what_kaplan_says() -> None:
+    found = fit_critical_batch(curves())
+    loss = found.levels[5].loss
+    said = found.trade_off(loss, batches=[1e6], level=0.5)
+    assert said.least_steps == pytest.approx(2.1e3 / (loss - FLOOR) ** (1 / 0.76), rel=0.02)
+    assert said.critical_batch == pytest.approx(critical(loss), rel=0.01)
+    assert said.intervals == {"critical_batch": found.interval(loss, 0.5)}
+    (choice,) = said.choices
+    assert choice.tokens == pytest.approx(1e6 * choice.steps)
+    assert choice.flops is None
+    with pytest.raises(FitError, match="frame: no run passes a loss of 1: expected 3"):
+        found.trade_off(1.0)
+
+
 def test_levels_may_be_given() -> None:
     found = fit_critical_batch(curves(), levels=[4.0, 3.6, 3.4])
     assert [level.loss for level in found.levels] == pytest.approx([4.0, 3.6, 3.4])

@@ -120,7 +120,10 @@ def test_one_hyperparameter_is_enough() -> None:
     [
         ("batch_tokens < 110000", "2 values of batch_tokens, 3 are needed"),
         ("learning_rate < 0.0011", "the least loss lies outside of what was tried"),
-        ("batch_tokens < 250000 and learning_rate > 0.006", "fewer than 18 runs near the"),
+        (
+            "batch_tokens < 250000 and learning_rate > 0.006",
+            "the least loss lies outside of what was tried",
+        ),
     ],
 )
 def test_cells_without_an_optimum_say_why(where: str, reason: str) -> None:
@@ -130,6 +133,24 @@ def test_cells_without_an_optimum_say_why(where: str, reason: str) -> None:
     assert found.to_json()["optimum"] is None
     with pytest.raises(InputError, match=r"params 2e\+08, tokens 1.2e\+10: no optimum: found"):
         _ = found.values
+
+
+def test_a_quadratic_needs_more_runs_than_coefficients() -> None:
+    (cell,) = read_cells(sweep([POINT]))
+    # Three values of each hyperparameter, but no more runs than the six coefficients.
+    near = np.argsort(cell.loss)[:40]
+    chosen = near[[0, 7, 14, 21, 28, 35]]
+    few = Cell.of(cell.at, cell.names, cell.logs[chosen], cell.loss[chosen])
+    assert find_optimum(few).rejected == "fewer than 7 runs near the least loss"
+
+
+def test_five_rates_in_steps_of_two_are_enough_for_one_hyperparameter() -> None:
+    rates = 0.0025 * 2.0 ** np.arange(5)
+    loss = 1.5 * np.exp(0.05 * np.log(rates / 0.008) ** 2)
+    cell = Cell.of({"params": 1e5, "tokens": 2e6}, ["learning_rate"], np.log(rates)[:, None], loss)
+    found = find_optimum(cell)
+    assert found.values["learning_rate"] == pytest.approx(0.008)
+    assert found.loss == pytest.approx(1.5)
 
 
 def test_a_hill_has_no_optimum() -> None:

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isoloss.cli.output import remarks, table
+from isoloss.quantities import format_quantity
 
 if TYPE_CHECKING:
     from isoloss.curves import (
+        BatchTradeOff,
+        Conversion,
         CurveBacktest,
         CurveFit,
         CurvePrediction,
@@ -92,7 +95,7 @@ def backtest_tables(result: CurveBacktest) -> list[Any]:
         tables.append(table(law, ("run", *columns[1:]), detailed))
     if result.refused:
         tables.append(table("Left out", ("law", "why"), result.refused.items(), numbers=False))
-    return tables
+    return [*tables, *remarks(result.notes)]
 
 
 def _score(name: str, value: float) -> str:
@@ -138,3 +141,57 @@ def schedule_tables(choices: Sequence[DecayChoice], document: Mapping[str, Any])
         rows.append(("free, never rising", "", "", f"{found['loss']:.4f}", ends))
     columns = ("decay", "steps", "of all", "final loss", "band")
     return [table("Best decay of each shape", columns, rows)]
+
+
+def conversion_tables(found: Conversion) -> list[Any]:
+    """Checkpoints, and their losses after a decay."""
+    rows = [
+        (
+            each.run_id,
+            str(each.step),
+            f"{each.measured:.4f}",
+            str(each.decayed.schedule.steps),
+            "-" if each.tokens is None else format_quantity(each.tokens),
+            f"{each.decayed.loss:.4f}",
+            f"{each.decayed.lower:.4f} to {each.decayed.upper:.4f}",
+        )
+        for each in found.checkpoints
+    ]
+    columns = ("run", "step", "loss", "steps with decay", "tokens", "loss after it")
+    band = f"{100 * found.level:g} % band"
+    return [table("Checkpoints after a decay", (*columns, band), rows)]
+
+
+def trade_off_tables(found: BatchTradeOff) -> list[Any]:
+    """What a loss takes at least, and at each batch size."""
+    size = "" if found.params is None else f" with {format_quantity(found.params)} parameters"
+    least = [
+        ("least steps, at an unlimited batch", found.least_steps, "least_steps"),
+        ("least tokens, at a small batch", found.least_tokens, "least_tokens"),
+        ("critical batch, tokens", found.critical_batch, "critical_batch"),
+    ]
+    spans = {
+        name: " to ".join(format_quantity(end) for end in ends)
+        for name, ends in found.intervals.items()
+    }
+    heads = ["", "", *([f"{100 * found.level:g} % interval"] if spans else [])]
+    rows = [
+        (text, format_quantity(value), *([spans.get(name, "")] if spans else []))
+        for text, value, name in least
+    ]
+    choices = [
+        (
+            format_quantity(each.batch),
+            format_quantity(each.steps),
+            f"{each.more_time:.3g} x",
+            format_quantity(each.tokens),
+            f"{each.more_compute:.3g} x",
+            "-" if each.flops is None else f"{each.flops:.3g}",
+        )
+        for each in found.choices
+    ]
+    columns = ("batch, tokens", "steps", "of the least", "tokens", "of the least", "FLOPs")
+    return [
+        table(f"To a loss of {found.loss:g}{size}", heads, rows),
+        table("Time against compute", columns, choices),
+    ]

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isoloss.cli import arguments as args
+from isoloss.cli.curve_arguments import read_sizes
+from isoloss.cli.curve_tables import trade_off_tables
 from isoloss.cli.hyperparameter_tables import (
     critical_batch_tables,
     rule_tables,
     sweep_tables,
     transfer_tables,
-    tuning_tables,
 )
+from isoloss.cli.hyperparameter_tuning import Figure, tune_verb
 from isoloss.cli.output import (
     check_figure,
     check_output,
     deliver,
     emit,
-    progress,
-    tell,
     warn,
 )
-from isoloss.errors import FitError, InputError
+from isoloss.errors import InputError
 from isoloss.quantities import parse_point, parse_quantity
 
 if TYPE_CHECKING:
-    from isoloss.hyperparameters import FrontRelation, HeldOutCell
+    from isoloss.hyperparameters import HeldOutCell
 
 hyperparameters_app = typer.Typer(help="Learning rate and batch size.", rich_markup_mode=None)
 
-Figure = Annotated[
-    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it, as SVG or PNG.")
-]
 Share = Annotated[
     float,
     typer.Option(
@@ -194,15 +191,27 @@ def critical_batch_verb(
             "--levels", metavar="L,...", help="Losses at which steps are compared, as 3.5,3.2,3."
         ),
     ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            "--loss", metavar="L", help="Say what this loss takes, at least and by batch size."
+        ),
+    ] = None,
+    batches: Annotated[
+        str | None,
+        typer.Option("--batch-tokens", metavar="B,...", help="Batch sizes for --loss, as 500K,2M."),
+    ] = None,
     level: args.Level = 0.9,
+    figure: Figure = None,
     output: args.Output = None,
     as_json: args.Json = False,
 ) -> None:
     """The critical batch size, from the steps that each batch takes to the same loss."""
     check_output(output, curves)
-    wanted = (
-        [parse_quantity(each, where="--levels") for each in levels.split(",")] if levels else None
-    )
+    check_figure(figure)
+    wanted = read_sizes(levels, "--levels") if levels else None
+    target = None if loss is None else parse_quantity(loss, where="--loss")
+    sizes = read_sizes(batches, "--batch-tokens") if batches else ()
     from isoloss.hyperparameters import fit_critical_batch
     from isoloss.runs import read_runs
 
@@ -210,13 +219,18 @@ def critical_batch_verb(
     logged = read_runs(curves, columns=args.column_names(columns), where=where, required=required)
     with args.naming(curves):
         found = fit_critical_batch(logged, levels=wanted)
+        trade_off = None if target is None else found.trade_off(target, batches=sizes, level=level)
     warn(found.notes, source=curves)
-    deliver(
-        found.to_json(level),
-        as_json=as_json,
-        output=output,
-        tables=critical_batch_tables(found, level),
-    )
+    document, tables = found.to_json(level), critical_batch_tables(found, level)
+    if trade_off is not None:
+        document["trade_off"] = trade_off.to_json()
+        tables += trade_off_tables(trade_off)
+    if figure is not None:
+        from isoloss.reporting import save_figure
+        from isoloss.reporting.batches import critical_batch_figure
+
+        save_figure(critical_batch_figure(found, level=level), figure)
+    deliver(document, as_json=as_json, output=output, tables=tables)
 
 
 @hyperparameters_app.command("transfer", short_help="Does an optimum stay put across widths?")
@@ -254,98 +268,9 @@ def transfer_verb(
     deliver(found.to_json(), as_json=as_json, output=output, tables=transfer_tables(found))
 
 
-@hyperparameters_app.command("tune", short_help="Tune a command, with cost as an objective.")
-def tune_verb(
-    command: Annotated[
-        str,
-        typer.Option(
-            "--command",
-            metavar="TEXT",
-            help="What does a run, with names in braces: 'train --lr {learning_rate}'. It prints "
-            'a line such as {"loss": 2.31, "cost": 1e18}; without a cost, seconds count.',
-        ),
-    ],
-    space: Annotated[
-        list[str],
-        typer.Option(
-            "--space",
-            metavar="NAME=LOW:HIGH[:log][:int]",
-            help="What is tuned, as learning_rate=1e-4:1e-2:log or act=gelu|silu; repeat it.",
-        ),
-    ],
-    trials: Annotated[
-        int,
-        typer.Option(
-            "--trials",
-            metavar="N",
-            parser=args.whole_number("--trials", 1),
-            help="Runs in all, those of earlier sittings included.",
-        ),
-    ] = 30,
-    storage: Annotated[
-        Path | None,
-        typer.Option(
-            "--storage", metavar="FILE", help="SQLite file that keeps the study, to go on later."
-        ),
-    ] = None,
-    at_cost: Annotated[
-        list[str] | None,
-        typer.Option("--at-cost", metavar="C", help="Say what to expect at this cost; repeat it."),
-    ] = None,
-    level: args.Level = 0.9,
-    seed: args.Seed = 0,
-    figure: Figure = None,
-    output: args.Output = None,
-    as_json: args.Json = False,
-) -> None:
-    """Tune the hyperparameters of a command, and say how the best ones go with cost."""
-    check_output(output)
-    check_figure(figure)
-    from isoloss.hyperparameters import Tuning, check_template, parse_space, run_command
-
-    variables = parse_space(space)
-    check_template(command, variables)
-    costs = [parse_quantity(text, where="--at-cost") for text in at_cost or ()]
-    tuning = Tuning(variables, storage=storage, seed=seed)
-    before = len(tuning.trials)
-    if before:
-        tell(f"{storage}: goes on after {before} finished trials")
-    with progress() as bars:
-        task = bars.add_task("tune", total=max(trials - before, 0))
-        tuning.run(
-            lambda suggestion: run_command(command, suggestion.values),
-            trials,
-            lambda count: bars.advance(task, count),
-        )
-    done, front = tuning.trials, tuning.front
-    if not front:
-        raise FitError(f"all {len(done)} runs failed: try the command by hand")
-    relations: tuple[FrontRelation, ...] = ()
-    lines: list[str] = []
-    try:
-        relations = tuning.relations()
-    except FitError as error:
-        lines.append(f"note: {error}")
-    document = {
-        "n_trials": len(done),
-        "n_failed": sum(not trial.succeeded for trial in done),
-        "front": [trial.to_json() for trial in front],
-        "best": min(front, key=lambda trial: trial.loss).to_json(),
-        "relations": [relation.to_json(level) for relation in relations],
-        "level": level,
-        "expected": [_expected(relations, cost, level) for cost in costs],
-    }
-    if figure is not None:
-        from isoloss.reporting import save_figure
-        from isoloss.reporting.hyperparameters import front_figure
-
-        save_figure(front_figure(done, front), figure)
-    deliver(
-        document,
-        as_json=as_json,
-        output=output,
-        tables=[*tuning_tables(front, variables, relations, costs, level), *lines],
-    )
+hyperparameters_app.command("tune", short_help="Tune a command, with cost as an objective.")(
+    tune_verb
+)
 
 
 def _read_share(text: str, option: str) -> float:
@@ -374,14 +299,3 @@ def _read_depends(texts: Sequence[str] | None, names: Sequence[str]) -> dict[str
             )
         found[name.strip()] = inputs
     return found
-
-
-def _expected(relations: Sequence[FrontRelation], cost: float, level: float) -> dict[str, Any]:
-    reach = max((cost / each.covered[1] for each in relations), default=float("nan"))
-    return {
-        "cost": cost,
-        "beyond": max(reach, 1.0),
-        "values": {each.variable.name: each.at(cost) for each in relations},
-        "intervals": {each.variable.name: list(each.interval(cost, level)) for each in relations},
-        "cut_off": [each.variable.name for each in relations if each.leaves_range(cost)],
-    }

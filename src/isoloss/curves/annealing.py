@@ -109,6 +109,16 @@ class AnnealingLaw:
         return self.sizes
 
     @property
+    def reads_batch(self) -> bool:
+        """Whether the law reads the batch size: never."""
+        return False
+
+    @property
+    def reads_schedule(self) -> bool:
+        """Whether the law reads the learning rates: all that it reads."""
+        return True
+
+    @property
     def weighting(self) -> str:
         """How its points weigh: alike, as in the paper."""
         return "points"

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.arrays import Array
+from isoloss.arrays import Array, Mask
 from isoloss.curves.drawing import Drawable
 from isoloss.curves.fit import fit_curves
 from isoloss.curves.law import CurveLaw
 from isoloss.curves.result import DEFAULT_LEVEL, CurveFit
 from isoloss.curves.table import Curve, Curves
 from isoloss.errors import FitError
+from isoloss.notes import Note
+
+# Rates closer than this share of the peak are the same: files hold rounded numbers.
+_SAME_RATE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +47,13 @@ class HeldOutCurve:
             "mae": float(np.mean(np.abs(off))),
             "mean_abs_rel_error": float(np.mean(np.abs(off) / loss)),
             "max_abs_rel_error": float(np.max(np.abs(off) / loss)),
-            "coverage": float(np.mean((loss >= self.lower) & (loss <= self.upper))),
+            "coverage": float(np.mean(self.inside)),
         }
+
+    @property
+    def inside(self) -> Mask:
+        """Which points lie in the band, shape (points,)."""
+        return (self.curve.loss >= self.lower) & (self.curve.loss <= self.upper)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +67,7 @@ class CurveBacktest(Drawable):
         fits: by law, what was fitted.
         refused: laws that could not be fitted, and why.
         level: of the bands.
+        notes: what the user should know.
     """
 
     n_fit: int
@@ -66,6 +76,7 @@ class CurveBacktest(Drawable):
     fits: Mapping[str, CurveFit]
     refused: Mapping[str, str] = field(default_factory=dict)
     level: float = DEFAULT_LEVEL
+    notes: tuple[Note, ...] = ()
 
     def scores(self, law: str) -> dict[str, float]:
         """Means over the held-out curves of the scores of each."""
@@ -84,6 +95,7 @@ class CurveBacktest(Drawable):
             },
             "level": self.level,
             "refused": dict(self.refused),
+            "notes": [note.to_json() for note in self.notes],
         }
 
 
@@ -127,7 +139,63 @@ def backtest_curves(
             advance(name)
     if not tried:
         raise FitError("; ".join(refused.values()))
-    return CurveBacktest(len(fitted), len(held_out), tried, fits, refused, level)
+    notes = _remarks(fitted, held_out, tried)
+    return CurveBacktest(len(fitted), len(held_out), tried, fits, refused, level, notes)
+
+
+def also_fitted(curve: Curve, fitted: Sequence[Curve]) -> Mask:
+    """Which points of a curve are those of a fitted one, before the two runs branched.
+
+    Args:
+        curve: a held-out curve.
+        fitted: curves that were fitted.
+
+    Returns:
+        Shape (points,).
+    """
+    seen = np.zeros(curve.steps.size, dtype=bool)
+    for other in fitted:
+        common = min(other.schedule.steps, curve.schedule.steps)
+        own, theirs = curve.schedule.rates[:common], other.schedule.rates[:common]
+        apart = np.flatnonzero(np.abs(own - theirs) > _SAME_RATE * theirs.max())
+        until = int(apart[0]) if apart.size else common
+        known = dict(zip(other.steps.tolist(), other.loss.tolist(), strict=True))
+        losses = np.array([known.get(step, np.nan) for step in curve.steps.tolist()])
+        seen |= (losses == curve.loss) & (curve.steps < until)
+    return seen
+
+
+def _remarks(
+    fitted: Curves, held_out: Curves, tried: Mapping[str, Sequence[HeldOutCurve]]
+) -> tuple[Note, ...]:
+    """A note where held-out curves begin as fitted ones do: their bands are tried too easily."""
+    if not fitted.rates_known:
+        return ()
+    seen = [also_fitted(curve, fitted.curves) for curve in held_out.curves]
+    share = float(np.mean(np.concatenate(seen)))
+    if not share:
+        return ()
+    others = {
+        law: float(
+            np.mean(
+                [
+                    np.mean(each.inside[~mask])
+                    for each, mask in zip(curves, seen, strict=True)
+                    if not mask.all()
+                ]
+            )
+        )
+        for law, curves in tried.items()
+        if not all(mask.all() for mask in seen)
+    }
+    texts = ", ".join(f"{law} {100 * value:.0f} %" for law, value in others.items())
+    message = (
+        f"{100 * share:.0f} % of the held-out points are also in fitted curves, from before the "
+        f"runs branched; scores count them; coverage of the others: {texts or 'none left'}"
+    )
+    return (
+        Note("points-also-fitted", message, details={"share": share, "coverage_of_others": others}),
+    )
 
 
 def held_out_curve(fit: CurveFit, curve: Curve, level: float = DEFAULT_LEVEL) -> HeldOutCurve:

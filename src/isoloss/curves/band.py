@@ -24,6 +24,8 @@ from isoloss.laws import Centre
 
 # Fewer curves than this cannot do without one.
 _FEWEST_CURVES = 3
+# Beyond so many curves groups of them are left out together.
+_MOST_FOLDS = 12
 # Share of the steps at which curves are cut to see errors grow.
 _CUT = 0.5
 # Points of a curve, at least, on either side of the cut.
@@ -125,15 +127,17 @@ def _point_noise(curves: Sequence[Curve], residuals: Array) -> float:
 
 def _left_out(optimum: Optimum) -> list[Array]:
     """Log errors on each curve when all others are fitted, at steps that these reach."""
-    thin = optimum.task.thinned(_POINTS)
+    curves = optimum.task.thinned(_POINTS).curves.curves
+    folds = min(len(curves), _MOST_FOLDS)
     found = []
-    for number, curve in enumerate(thin.curves.curves):
-        rest = [other for place, other in enumerate(thin.curves.curves) if place != number]
-        reached = max(int(other.steps[-1]) for other in rest)
-        seen = curve.take(curve.steps <= reached)
-        errors = _errors(optimum, rest, [seen]) if seen.steps.size else None
+    for fold in range(folds):
+        rest = [curve for place, curve in enumerate(curves) if place % folds != fold]
+        reached = max(int(curve.steps[-1]) for curve in rest)
+        asked = [curve.take(curve.steps <= reached) for curve in curves[fold::folds]]
+        asked = [curve for curve in asked if curve.steps.size]
+        errors = _errors(optimum, rest, asked) if asked else None
         if errors is not None:
-            found.append(errors[0])
+            found += errors
     return found
 
 

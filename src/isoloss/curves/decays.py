@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from isoloss.curves.result import DEFAULT_LEVEL, CurveFit
 from isoloss.curves.schedules import DECAYS, Schedule, decay_rates, wsd
-from isoloss.curves.table import Curve
 from isoloss.errors import InputError
 
 # Lengths of a decay that are tried, as shares of the steps.
@@ -34,6 +32,12 @@ class FinalLoss:
     lower: float
     upper: float
     level: float = DEFAULT_LEVEL
+
+    def scaled(self, ratio: float) -> FinalLoss:
+        """The loss and its band times a number."""
+        return replace(
+            self, loss=self.loss * ratio, lower=self.lower * ratio, upper=self.upper * ratio
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The loss as one JSON object."""
@@ -96,69 +100,6 @@ def after_decay(
     rates = decay_rates(shape, decay, float(schedule.rates[step]), end)
     name = f"{schedule.name}, {shape} decay of {decay} steps from {step}"
     return final_loss_of(fit, schedule.until(step).then(rates, name), params=params, level=level)
-
-
-@dataclass(frozen=True)
-class ConvertedCheckpoint:
-    """A checkpoint, and the loss that it would have after a decay.
-
-    Attributes:
-        run_id: of the run.
-        step: of the checkpoint.
-        measured: its loss as it is.
-        decayed: after the decay.
-    """
-
-    run_id: str
-    step: int
-    measured: float
-    decayed: FinalLoss
-
-
-def convert_checkpoints(
-    fit: CurveFit,
-    curves: Sequence[Curve],
-    *,
-    share: float = 0.1,
-    end_share: float = 0.1,
-    shape: str = "linear",
-) -> list[ConvertedCheckpoint]:
-    """Losses of undecayed checkpoints after a decay, so that they can enter a surface fit.
-
-    A run's own difference from the law at the checkpoint is carried over.
-
-    Args:
-        fit: a law of curves.
-        curves: whose every point is a checkpoint.
-        share: steps of the decay as a share of those of the checkpoint.
-        end_share: rate that it leads to, as a share of the peak.
-        shape: one of `DECAYS`.
-
-    Raises:
-        InputError: the decay has no meaning.
-    """
-    converted = []
-    for curve in curves:
-        own = fit.predict_curve(curve)
-        for step, loss, expected in zip(curve.steps, curve.loss, own.loss, strict=True):
-            here = float(curve.schedule.rates[step])
-            end = min(here, end_share * curve.schedule.peak)
-            length = max(1, round(share * int(step)))
-            final = after_decay(
-                fit,
-                curve.schedule,
-                int(step),
-                decay=length,
-                end=end,
-                shape=shape,
-                params=curve.params,
-            )
-            ratio = float(loss) / float(expected)
-            moved = FinalLoss(
-                final.schedule, final.loss * ratio, final.lower * ratio, final.upper * ratio
-            )
-            converted.append(ConvertedCheckpoint(curve.run_id, int(step), float(loss), moved))
-    return converted
 
 
 @dataclass(frozen=True)

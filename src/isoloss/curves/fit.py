@@ -9,7 +9,7 @@ import numpy as np
 from isoloss.arrays import Array, Indices
 from isoloss.curves.annealing import SCANNED_FACTORS, AnnealingLaw
 from isoloss.curves.band import measure_band
-from isoloss.curves.catalogue import find_curve_law
+from isoloss.curves.catalogue import DEFAULT_CURVE_LAW, find_curve_law
 from isoloss.curves.law import CurveLaw
 from isoloss.curves.result import CurveFit, summarise
 from isoloss.curves.solving import Optimum, Task, find_optimum
@@ -32,7 +32,7 @@ _WARNING = Severity.WARNING
 
 def fit_curves(
     curves: Curves,
-    law: CurveLaw | str = "multi-power",
+    law: CurveLaw | str = DEFAULT_CURVE_LAW,
     *,
     objective: Objective | str = "huber",
     weighting: str = "",
@@ -68,6 +68,20 @@ def fit_curves(
     """
     law = find_curve_law(law) if isinstance(law, str) else law
     chosen = find_objective(objective) if isinstance(objective, str) else objective
+    if law.reads_schedule and not curves.rates_known:
+        raise InputError(
+            f"law {law.name} reads learning rates",
+            where=curves.source,
+            found="curves without",
+            expected="a column learning_rate, or schedules",
+        )
+    if all(curve.steps.size == 1 for curve in curves.curves):
+        raise InputError(
+            "no curves",
+            where=curves.source,
+            found=f"one loss in each of {len(curves)} runs",
+            expected="a row for every logged step of a run; tell runs apart by the column run_id",
+        )
     resample = resample or ("curves" if len(curves) >= _MANY_CURVES else "blocks")
     _check(resample, bootstrap, starts, seed)
     task = Task.of(law, curves, chosen, weighting)
@@ -194,7 +208,9 @@ def _remarks(found: Optimum, bootstrap: int, replicates: Array) -> list[Note]:
         )
     lasting = [float(curve.schedule.rates[curve.steps[-1]]) for curve in found.task.curves.curves]
     peaks = [curve.schedule.peak for curve in found.task.curves.curves]
-    if all(last > 0.9 * peak for last, peak in zip(lasting, peaks, strict=True)):
+    if found.task.law.reads_schedule and all(
+        last > 0.9 * peak for last, peak in zip(lasting, peaks, strict=True)
+    ):
         notes.append(
             Note(
                 "no-decay-seen",

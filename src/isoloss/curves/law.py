@@ -23,11 +23,13 @@ class Points:
         schedule: of the run.
         steps: the steps, each below `schedule.steps`, shape (points,).
         params: size of the model, for laws that read it.
+        batch: tokens a step, for laws that read them.
     """
 
     schedule: Schedule
     steps: Indices
     params: float | None = None
+    batch: float | None = None
 
     def __post_init__(self) -> None:
         beyond = np.flatnonzero((self.steps < 0) | (self.steps >= self.schedule.steps))
@@ -96,6 +98,14 @@ class CurveLaw(Protocol):
         """Whether the law reads the size of the model."""
 
     @property
+    def reads_batch(self) -> bool:
+        """Whether the law reads the batch size."""
+
+    @property
+    def reads_schedule(self) -> bool:
+        """Whether the law reads the learning rates."""
+
+    @property
     def weighting(self) -> str:
         """How the points of curves weigh, where a fit is not told otherwise."""
 
@@ -147,7 +157,7 @@ def require_params(law: CurveLaw, points: Sequence[Points]) -> Array:
             raise InputError(
                 "the law reads the size of the model",
                 where=f"law {law.name}",
-                found=f"no params for the run under schedule {run.schedule.name}",
-                expected="a column params of positive numbers",
+                found=f"no params for a run of {run.schedule.steps} steps",
+                expected="a column params of positive numbers, or --params",
             )
     return np.concatenate([np.full(run.steps.size, float(run.params or 0.0)) for run in points])

@@ -81,6 +81,8 @@ class MultiPowerLaw:
         parameter_names: the paper's names.
         published: the paper's coefficients.
         reads_params: never.
+        reads_batch: never.
+        reads_schedule: always.
         weighting: of points, where a fit is not told otherwise.
         target: what is predicted.
         inputs: what it reads, beside the schedule.
@@ -93,6 +95,8 @@ class MultiPowerLaw:
     parameter_names: tuple[str, ...] = NAMES
     published: tuple[Published, ...] = _PUBLISHED
     reads_params: bool = False
+    reads_batch: bool = False
+    reads_schedule: bool = True
     weighting: str = "log-steps"
     target: Target = LOSS
     inputs: tuple[Input, ...] = (_STEP,)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from isoloss.arrays import Array, Indices
-from isoloss.curves.multi_power import NAMES
+from isoloss.curves.law import require_parameters
+from isoloss.curves.multi_power import NAMES, MultiPowerLaw
 from isoloss.curves.schedules import Schedule, constant, wsd
 from isoloss.errors import InputError
 
@@ -51,17 +52,19 @@ def best_schedule(
     *,
     warmup: int = 0,
     least: float | None = None,
+    law: MultiPowerLaw | None = None,
     name: str = "best",
 ) -> BestSchedule:
     """The schedule that never rises after its warm-up and ends in the lowest loss.
 
     Args:
-        parameters: of the multi-power law, published names.
+        parameters: of the law, published names.
         steps: in all.
         peak: rate that the warm-up leads to.
         warmup: steps of the linear warm-up.
         least: no rate is lower; a ten-thousandth of the peak where not given, below which the law
             has not been measured anywhere.
+        law: the multi-power law, or the one whose late cuts fade; the paper's where not given.
         name: of the schedule.
 
     Raises:
@@ -69,13 +72,8 @@ def best_schedule(
     """
     from scipy.optimize import minimize
 
-    if set(parameters) != set(NAMES):
-        raise InputError(
-            "wrong parameters",
-            where="law multi-power",
-            found=", ".join(sorted(parameters)) or "none",
-            expected=", ".join(NAMES),
-        )
+    law = law or MultiPowerLaw()
+    require_parameters(law, parameters)
     floor = _LEAST_SHARE * peak if least is None else least
     if not 0 < floor < peak:
         raise InputError(
@@ -102,7 +100,7 @@ def best_schedule(
 
     def objective(fall: Array) -> tuple[float, Array]:
         rates, depth = rates_of(fall)
-        loss, slope = final_loss(parameters, rates)
+        loss, slope = final_loss(parameters, rates, warmup=warmup, fading=law.fading)
         by_depth = -slope[warmup:] * rates[warmup:] * (1.0 - (depth / deepest) ** 2)
         by_step = np.cumsum(by_depth[::-1])[::-1]
         return loss, np.add.reduceat(by_step, knots) / widths
@@ -134,12 +132,16 @@ def _knots(free: int) -> Indices:
     return np.unique(np.floor(free * (1.0 - (1.0 - share) ** 2))).astype(np.int64)
 
 
-def final_loss(parameters: Mapping[str, float], rates: Array) -> tuple[float, Array]:
+def final_loss(
+    parameters: Mapping[str, float], rates: Array, *, warmup: int = 0, fading: float = 0.0
+) -> tuple[float, Array]:
     """Loss after the last step under the multi-power law, and its derivative by every rate.
 
     Args:
         parameters: of the law, published names.
         rates: learning rate of every step, shape (steps,).
+        warmup: steps of the warm-up, all of whose changes fade as its end does.
+        fading: power by which a change counts less, of the sum of the rates before it.
 
     Returns:
         The loss, and its derivatives, shape (steps,).
@@ -151,14 +153,26 @@ def final_loss(parameters: Mapping[str, float], rates: Array) -> tuple[float, Ar
     since = np.cumsum(rates[::-1])[::-1]
     cuts = np.zeros_like(rates)
     cuts[1:] = rates[:-1] - rates[1:]
+    first = max(warmup, 1)
+    before = np.concatenate([[0.0], np.cumsum(rates)[:-1]])
+    before[:first] = before[first] if first < rates.size else total
+    faded = before**-fading
     pace = C * safe**-gamma
     x = pace * since
     left = (1.0 + x) ** -beta
     settled = 1.0 - left
-    loss = L0 + A * total**-alpha - B * float(cuts @ settled)
-    weighted = cuts * beta * left / (1.0 + x)
+    loss = L0 + A * total**-alpha - B * float(cuts @ (faded * settled))
+    weighted = faded * cuts * beta * left / (1.0 + x)
     slope = np.cumsum(weighted * pace) - gamma * weighted * x / safe
-    slope[1:] -= settled[1:]
-    slope[:-1] += settled[1:]
+    own = faded * settled
+    slope[1:] -= own[1:]
+    slope[:-1] += own[1:]
+    if fading and first < rates.size:
+        # A rate also moves the sum before every later change; for those of the warm-up, its end.
+        by_sum = -fading * cuts * own / before
+        later = np.cumsum(by_sum[::-1])[::-1]
+        slope[first - 1 : -1] += later[first:]
+        slope[: first - 1] += later[first]
+        slope[:first] += by_sum[:first].sum()
     by_rate: Array = -alpha * A * total ** (-alpha - 1.0) - B * slope
     return loss, by_rate

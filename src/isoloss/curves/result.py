@@ -137,7 +137,7 @@ class CurveFit(Drawable):
     def _law(self) -> SolvableLaw:
         # The law of the working coordinates needs some points; any schedule has a first step.
         one = Schedule("one step", np.ones(2))
-        points = Points(one, np.array([1]), 1.0)
+        points = Points(one, np.array([1]), 1.0, 1.0)
         return self.law.prepare([points], centre=self.centre).law
 
     def intervals(self, level: float = DEFAULT_LEVEL) -> dict[str, tuple[float, float]]:
@@ -167,6 +167,7 @@ class CurveFit(Drawable):
         steps: npt.ArrayLike | None = None,
         *,
         params: float | None = None,
+        batch: float | None = None,
         level: float = DEFAULT_LEVEL,
     ) -> CurvePrediction:
         """The curve of a run under a schedule, with a band for single measured points.
@@ -175,13 +176,14 @@ class CurveFit(Drawable):
             schedule: the learning rates.
             steps: where the loss is asked for; some two hundred of all where not given.
             params: size of the model, for laws that read it.
+            batch: tokens a step, for laws that read them.
             level: probability that the band should hold a measured point.
 
         Raises:
             InputError: the schedule has no such step, or the size is missing.
         """
         asked = default_steps(schedule) if steps is None else np.asarray(steps, dtype=np.int64)
-        prepared = self.law.prepare([Points(schedule, asked, params)], centre=self.centre)
+        prepared = self.law.prepare([Points(schedule, asked, params, batch)], centre=self.centre)
         loss = prepared.predict(self.working[:, None])[:, 0]
         if self.replicates.size:
             spread = np.std(np.log(prepared.predict(self.replicates)), axis=1)
@@ -210,7 +212,9 @@ class CurveFit(Drawable):
 
     def predict_curve(self, curve: Curve, *, level: float = DEFAULT_LEVEL) -> CurvePrediction:
         """What the law says at the measured points of a curve."""
-        return self.predict(curve.schedule, curve.steps, params=curve.params, level=level)
+        return self.predict(
+            curve.schedule, curve.steps, params=curve.params, batch=curve.batch, level=level
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What the fit says."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.arrays import Array, Mask
+from isoloss.curves.catalogue import DEFAULT_CURVE_LAW
 from isoloss.curves.drawing import Drawable
 from isoloss.curves.fit import fit_curves
 from isoloss.curves.law import CurveLaw
@@ -128,7 +129,7 @@ def forecast_run(
     curve: Curve,
     *,
     others: Sequence[Curve] = (),
-    law: CurveLaw | str = "multi-power-fading",
+    law: CurveLaw | str = DEFAULT_CURVE_LAW,
     target: float | None = None,
     level: float = DEFAULT_LEVEL,
     **options: Any,
@@ -154,7 +155,9 @@ def forecast_run(
     fit = fit_curves(Curves((*others, clean)), law, **options)
     steps = default_steps(curve.schedule)
     steps = np.unique(np.append(steps[steps > curve.steps[-1]], curve.schedule.steps - 1))
-    prediction = fit.predict(curve.schedule, steps, params=curve.params, level=level)
+    prediction = fit.predict(
+        curve.schedule, steps, params=curve.params, batch=curve.batch, level=level
+    )
     own = fit.predict_curve(clean, level=level)
     moved = _carried_on(prediction, own, clean)
     return RunForecast(curve, moved, find_flags(curve, fit), fit, target)

@@ -33,6 +33,7 @@ class Curve:
         steps: where the loss was measured, in rising order, shape (points,).
         loss: what it was, shape (points,).
         params: size of the model, where the table says so.
+        batch: tokens a step, where the table says so.
     """
 
     run_id: str
@@ -40,11 +41,12 @@ class Curve:
     steps: Indices
     loss: Array
     params: float | None = None
+    batch: float | None = None
 
     @property
     def points(self) -> Points:
         """Where the losses are."""
-        return Points(self.schedule, self.steps, self.params)
+        return Points(self.schedule, self.steps, self.params, self.batch)
 
     def take(self, chosen: Mask | Indices) -> Curve:
         """Some of the points."""
@@ -64,12 +66,15 @@ class Curves:
         source: where they came from.
         fingerprint: hash of their numbers.
         notes: what the user should know.
+        rates_known: whether the learning rates are those of the runs; laws that read them refuse
+            curves without.
     """
 
     curves: tuple[Curve, ...]
     source: str = "frame"
     fingerprint: str = ""
     notes: tuple[Note, ...] = ()
+    rates_known: bool = True
 
     def __len__(self) -> int:
         return len(self.curves)
@@ -112,6 +117,7 @@ def read_curves(
     schedules: str | Path | pl.DataFrame | Mapping[str, Schedule] | None = None,
     columns: Mapping[str, str] | None = None,
     where: str | None = None,
+    rates: bool = True,
 ) -> Curves:
     """Read a table of loss curves.
 
@@ -124,14 +130,24 @@ def read_curves(
             before the first logged step are the first one.
         columns: name here to the table's own name.
         where: an SQL condition over the columns.
+        rates: whether learning rates are needed; laws of steps and batch sizes do without.
 
     Raises:
         InputError: a column is missing, a schedule is unknown or too short, or a step repeats.
         RunsError: the table holds what is no number.
     """
-    required = REQUIRED if schedules is not None else {**REQUIRED, _RATE: False}
+    required = required_columns(rates and schedules is None)
     runs = read_runs(source, columns=columns, where=where, required=required)
     return gather_curves(runs, schedules)
+
+
+def required_columns(rates: bool) -> dict[str, bool]:
+    """Columns that a table of curves must have, and whether each holds positive numbers.
+
+    Args:
+        rates: whether the learning rates stand in it.
+    """
+    return {**REQUIRED, _RATE: False} if rates else dict(REQUIRED)
 
 
 def gather_curves(
@@ -160,8 +176,9 @@ def gather_curves(
     grouped = frame.with_columns(names.alias(_RUN)).group_by(_RUN, maintain_order=True)
     curves = tuple(_curve(str(name[0]), part, given, runs.source) for name, part in grouped)
     notes = list(runs.notes)
+    known = given is not None or _RATE in frame.columns
     early = [curve for curve in curves if given is None and curve.steps[0] > 0]
-    if early:
+    if early and known:
         notes.append(
             Note(
                 "rates-before-first-step",
@@ -170,7 +187,7 @@ def gather_curves(
                 Severity.WARNING,
             )
         )
-    return Curves(curves, runs.source, runs.fingerprint, tuple(notes))
+    return Curves(curves, runs.source, runs.fingerprint, tuple(notes), known)
 
 
 def _curve(
@@ -192,7 +209,9 @@ def _curve(
             found=f"step {steps[again[0]]:g}",
             expected="one loss a step; tell runs apart by the column run_id",
         )
-    if schedules is None:
+    if schedules is None and _RATE not in frame.columns:
+        schedule = unknown_rates(int(steps[-1]) + 1)
+    elif schedules is None:
         schedule = through_points(run_id, steps, ordered[_RATE].fill_null(np.nan).to_numpy())
     else:
         schedule = _named(ordered, schedules, where)
@@ -203,7 +222,19 @@ def _curve(
                 found=f"step {steps[-1]:g}",
                 expected=f"0 to {schedule.steps - 1}, the steps of schedule {schedule.name}",
             )
-    return Curve(run_id, schedule, steps.astype(np.int64), loss, _params(ordered, where))
+    return Curve(
+        run_id,
+        schedule,
+        steps.astype(np.int64),
+        loss,
+        _one_value(ordered, "params", where),
+        _one_value(ordered, "batch_tokens", where),
+    )
+
+
+def unknown_rates(steps: int, name: str = "-") -> Schedule:
+    """What stands for the schedule of a run whose learning rates nobody asks for."""
+    return Schedule(name, np.ones(steps))
 
 
 def _named(frame: pl.DataFrame, schedules: Mapping[str, Schedule], where: str) -> Schedule:
@@ -218,15 +249,19 @@ def _named(frame: pl.DataFrame, schedules: Mapping[str, Schedule], where: str) -
     return schedules[names[0]]
 
 
-def _params(frame: pl.DataFrame, where: str) -> float | None:
-    if "params" not in frame.columns or frame["params"].dtype != pl.Float64:
+def _one_value(frame: pl.DataFrame, column: str, where: str) -> float | None:
+    """The value of a column that is one number a run; None where there is none."""
+    if column not in frame.columns or not frame[column].dtype.is_numeric():
         return None
-    sizes = frame["params"].drop_nulls().unique().to_list()
-    if len(sizes) > 1:
+    values = frame[column].drop_nulls().unique().to_list()
+    if len(values) > 1:
         raise InputError(
-            "more than one size", where=where, found=f"{len(sizes)}", expected="one params a run"
+            f"more than one {column}",
+            where=where,
+            found=", ".join(f"{value:g}" for value in sorted(values)[:3]),
+            expected="one value a run",
         )
-    return sizes[0] if sizes else None
+    return float(values[0]) if values else None
 
 
 def select_curves(curves: Curves, keep: Sequence[str]) -> Curves:

@@ -21,7 +21,8 @@ import numpy as np
 
 from isoloss.arrays import Array, Mask
 
-# Runs with weight that a coefficient needs: the band is widened until there are as many.
+# Runs with weight that a coefficient needs: the band is widened until there are as many, or all
+# but one of a sweep that has fewer.
 _RUNS_A_COEFFICIENT = 3
 _WIDENING = math.sqrt(2.0)
 # Beyond this a bowl says nothing about its bottom.
@@ -187,7 +188,7 @@ def _within(x: Array, y: Array, band: float) -> Bowl | str:
     """The bowl of the runs whose loss, by the bowl itself, lies in the band."""
     centre, dims = x[np.argmin(y)], x.shape[1]
     terms = quadratic_terms(x - centre)
-    needed = _RUNS_A_COEFFICIENT * terms.shape[1]
+    needed = min(_RUNS_A_COEFFICIENT * terms.shape[1], max(y.size - 1, terms.shape[1] + 1))
     weights = _taper((y - y.min()) / (2 * band))
     steady = np.ones_like(y)
     for _ in range(_MOST_ROUNDS):

@@ -269,6 +269,9 @@ def fit_sweep(
         for each in optima
         if each.bowl is None
     ]
+    if not kept:
+        reasons = "; ".join(dict.fromkeys(each.rejected for each in optima))
+        raise FitError(f"none of {len(optima)} cells has an optimum: {reasons}")
     generator = np.random.default_rng(seed)
     # All cells are biased to the same side, so they are moved together.
     push = generator.standard_normal(bootstrap)
@@ -276,9 +279,7 @@ def fit_sweep(
         each.replicates(bootstrap, int(own), push)
         for each, own in zip(kept, generator.integers(2**31, size=len(kept)), strict=True)
     ]
-    counts = generator.multinomial(
-        len(kept), np.full(len(kept), 1 / max(len(kept), 1)), size=bootstrap
-    )
+    counts = generator.multinomial(len(kept), np.full(len(kept), 1 / len(kept)), size=bootstrap)
     chosen = {**_USUAL_INPUTS, **(inputs or {})}
     laws = {}
     names = cells[0].names if cells else tuple(over)

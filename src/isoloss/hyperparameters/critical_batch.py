@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoloss.arrays import Array
+from isoloss.curves import BatchTradeOff, batch_choices
 from isoloss.errors import FitError, InputError
 from isoloss.notes import Note, Severity
 from isoloss.runs import Runs
@@ -68,6 +69,27 @@ class LossLevel:
 
 
 @dataclass(frozen=True, eq=False)
+class LoggedCurve:
+    """The falling curve through the losses of one run.
+
+    Attributes:
+        batch: tokens a step.
+        log_steps: ln of the steps, shape (points,).
+        log_loss: ln of the loss there, falling.
+    """
+
+    batch: float
+    log_steps: Array
+    log_loss: Array
+
+    def log_steps_to(self, log_levels: Array) -> Array:
+        """Ln of the steps to each loss; NaN for one that the run does not pass."""
+        passed = (log_levels >= self.log_loss[-1]) & (log_levels <= self.log_loss[0])
+        steps = np.interp(-log_levels, -self.log_loss, self.log_steps)
+        return np.where(passed, steps, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
 class CriticalBatch:
     """B_crit(L) = scale / L^(1/alpha), fitted to all levels at once.
 
@@ -78,6 +100,8 @@ class CriticalBatch:
         n_runs: runs fitted.
         levels: each loss level by itself.
         notes: what to know.
+        source: where the curves came from.
+        logged: falling curves of the runs.
     """
 
     scale: float
@@ -86,6 +110,8 @@ class CriticalBatch:
     n_runs: int
     levels: tuple[LossLevel, ...]
     notes: tuple[Note, ...] = ()
+    source: str = "frame"
+    logged: tuple[LoggedCurve, ...] = ()
 
     def at(self, loss: npt.ArrayLike) -> Array:
         """B_crit in tokens at each loss."""
@@ -113,6 +139,42 @@ class CriticalBatch:
         """Steps to a loss at batch sizes in tokens: S_min (1 + B_crit/B)."""
         return np.asarray(least_steps * (1 + self.at(loss) / np.asarray(batch, dtype=np.float64)))
 
+    def trade_off(
+        self, loss: float, *, batches: Sequence[float] = (), level: float = 0.9
+    ) -> BatchTradeOff:
+        """The least steps and tokens to a loss, and what batch sizes make of it.
+
+        S_min is the geometric mean of what the runs that reach the loss say, by B_crit there.
+
+        Args:
+            loss: that some run reaches.
+            batches: sizes in tokens; multiples of the critical one where none are given.
+            level: of the interval of the critical batch.
+
+        Raises:
+            FitError: no run reaches the loss.
+        """
+        steps = np.array([float(run.log_steps_to(np.log([loss]))[0]) for run in self.logged])
+        reached = np.isfinite(steps)
+        if not reached.any():
+            starts, ends = zip(*(np.exp(run.log_loss[[0, -1]]) for run in self.logged), strict=True)
+            raise FitError(
+                f"{self.source}: no run passes a loss of {loss:g}: expected {min(ends):.4g} to "
+                f"{max(starts):.4g}"
+            )
+        critical = float(self.at(loss))
+        batch = np.array([run.batch for run in self.logged])[reached]
+        least = float(np.exp(np.mean(steps[reached] - np.log1p(critical / batch))))
+        return BatchTradeOff(
+            loss,
+            None,
+            least,
+            critical * least,
+            batch_choices(least, critical, batches),
+            {"critical_batch": self.interval(loss, level)},
+            level,
+        )
+
     def _quantile(self, level: float) -> float:
         from scipy.stats import t
 
@@ -139,21 +201,6 @@ class CriticalBatch:
             ],
             "notes": [note.to_json() for note in self.notes],
         }
-
-
-@dataclass(frozen=True, eq=False)
-class _Curve:
-    """One run: its batch, and the falling curve through its losses, over the logs of steps."""
-
-    batch: float
-    log_steps: Array
-    log_loss: Array
-
-    def log_steps_to(self, log_levels: Array) -> Array:
-        """Ln of the steps to each loss; NaN for one that the run does not pass."""
-        passed = (log_levels >= self.log_loss[-1]) & (log_levels <= self.log_loss[0])
-        steps = np.interp(-log_levels, -self.log_loss, self.log_steps)
-        return np.where(passed, steps, np.nan)
 
 
 def fit_critical_batch(
@@ -209,10 +256,12 @@ def fit_critical_batch(
         batch.size,
         tuple(each),
         (*curves.notes, *_remarks(np.exp(batch), middle)),
+        curves.source,
+        tuple(logged),
     )
 
 
-def _read_curves(curves: Runs, run: str) -> list[_Curve]:
+def _read_curves(curves: Runs, run: str) -> list[LoggedCurve]:
     from scipy.optimize import isotonic_regression
 
     batch, step, loss = (curves.positive(name) for name in ("batch_tokens", "step", "loss"))
@@ -234,7 +283,7 @@ def _read_curves(curves: Runs, run: str) -> list[_Curve]:
         heights, first, count = np.unique(-fitted.x, return_index=True, return_counts=True)
         place = np.log(step[own])
         middle = (place[first] + place[first + count - 1]) / 2
-        found.append(_Curve(float(batch[own[0]]), middle, -heights))
+        found.append(LoggedCurve(float(batch[own[0]]), middle, -heights))
     if np.unique([curve.batch for curve in found]).size < _LEAST_RUNS:
         raise FitError(
             f"{curves.source}: a critical batch needs runs at {_LEAST_RUNS} batch sizes or more"
@@ -242,7 +291,7 @@ def _read_curves(curves: Runs, run: str) -> list[_Curve]:
     return found
 
 
-def _common_levels(curves: Sequence[_Curve]) -> Array:
+def _common_levels(curves: Sequence[LoggedCurve]) -> Array:
     """Losses that every run passes, or, if there are none, those that most do."""
     starts = np.sort([curve.log_loss[0] for curve in curves])
     ends = np.sort([curve.log_loss[-1] for curve in curves])

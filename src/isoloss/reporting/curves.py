@@ -9,6 +9,8 @@ import numpy as np
 
 from isoloss.arrays import Array
 from isoloss.curves import (
+    BatchTradeOff,
+    Conversion,
     Curve,
     CurveBacktest,
     CurveFit,
@@ -16,6 +18,7 @@ from isoloss.curves import (
     RunForecast,
     Schedule,
 )
+from isoloss.reporting.batches import trade_off_figure
 from isoloss.reporting.style import (
     INK,
     MUTED,
@@ -26,8 +29,10 @@ from isoloss.reporting.style import (
     finish,
     legend_label,
     new_figure,
+    size_scale,
     size_text,
     title,
+    widened,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +46,10 @@ _SHOWN = 0.04
 
 
 def curve_figure(result: object, schedule: Schedule | None = None) -> Figure:
-    """Draw a fit or backtest of curves, a predicted curve, or the forecast of a run.
+    """Draw a result about curves.
+
+    A fit or backtest, a predicted curve, the forecast of a run, converted checkpoints, or what a
+    loss takes over batch sizes.
 
     Args:
         result: what to draw.
@@ -60,23 +68,34 @@ def curve_figure(result: object, schedule: Schedule | None = None) -> Figure:
             return _prediction_figure(result, schedule)
         case RunForecast():
             return _run_figure(result)
+        case Conversion():
+            return _conversion_figure(result)
+        case BatchTradeOff():
+            return trade_off_figure(result)
     raise TypeError(
         f"no figure for {type(result).__name__}: expected CurveFit, CurveBacktest, "
-        "CurvePrediction or RunForecast"
+        "CurvePrediction, RunForecast, Conversion or BatchTradeOff"
     )
 
 
 def _fit_figure(fit: CurveFit) -> Figure:
     curves = fit.curves.curves
-    figure = new_figure(11, 6.4)
-    losses, residuals, rates = _three(figure)
+    figure = new_figure(11, 6.4 if fit.law.reads_schedule else 4.6)
+    losses, residuals, rates = _panels(figure, curves, fit.law.reads_schedule)
     for number, curve in enumerate(curves):
         predicted = fit.predict_curve(curve)
         colour = _COLOURS[number % len(_COLOURS)]
         _measured(losses, curve, colour)
-        losses.plot(predicted.steps, predicted.loss, color=colour, linewidth=1.4)
+        losses.plot(
+            predicted.steps,
+            predicted.loss,
+            color=colour,
+            linewidth=1.4,
+            label=legend_label(curve.run_id),
+        )
         _residuals(residuals, curve, predicted.loss, colour)
-        _rates(rates, curve.schedule, colour)
+        if rates is not None:
+            _rates(rates, curve.schedule, colour)
     _limits(losses, curves)
     title(losses, f"{fit.law.name} on {len(curves)} curves", "dots are measured, lines the law")
     return finish(figure)
@@ -84,9 +103,10 @@ def _fit_figure(fit: CurveFit) -> Figure:
 
 def _backtest_figure(result: CurveBacktest) -> Figure:
     law = min(result.held_out, key=lambda name: result.scores(name)["mae"])
-    figure = new_figure(11, 6.4)
-    losses, residuals, rates = _three(figure)
+    reads_rates = result.fits[law].law.reads_schedule
+    figure = new_figure(11, 6.4 if reads_rates else 4.6)
     held = result.held_out[law]
+    losses, residuals, rates = _panels(figure, [each.curve for each in held], reads_rates)
     for number, each in enumerate(held):
         colour = _COLOURS[number % len(_COLOURS)]
         curve = each.curve
@@ -94,9 +114,16 @@ def _backtest_figure(result: CurveBacktest) -> Figure:
         losses.fill_between(
             curve.steps, each.lower, each.upper, color=colour, alpha=0.15, linewidth=0
         )
-        losses.plot(curve.steps, each.predicted, color=colour, linewidth=1.4)
+        losses.plot(
+            curve.steps,
+            each.predicted,
+            color=colour,
+            linewidth=1.4,
+            label=legend_label(curve.run_id),
+        )
         _residuals(residuals, curve, each.predicted, colour)
-        _rates(rates, curve.schedule, colour)
+        if rates is not None:
+            _rates(rates, curve.schedule, colour)
     _limits(losses, [each.curve for each in held])
     remark = (
         f"fitted {result.n_fit} curves; inside the {100 * result.level:g} % band: "
@@ -155,30 +182,83 @@ def _run_figure(result: RunForecast) -> Figure:
     return finish(figure)
 
 
-def _three(figure: Figure) -> tuple[Axes, Axes, Axes]:
-    losses = dress(figure.add_subplot(2, 2, (1, 3)))
-    residuals = dress(figure.add_subplot(2, 2, 2))
-    rates = dress(figure.add_subplot(2, 2, 4))
+def _conversion_figure(result: Conversion) -> Figure:
+    figure = new_figure(8, 4.8)
+    axes = dress(figure.add_subplot())
+    for number, curve in enumerate(result.curves):
+        own = [each for each in result.checkpoints if each.run_id == curve.run_id]
+        colour = _COLOURS[number % len(_COLOURS)]
+        ends = [each.decayed.schedule.steps for each in own]
+        decayed = np.array([each.decayed.loss for each in own])
+        spread = [
+            decayed - [each.decayed.lower for each in own],
+            np.array([each.decayed.upper for each in own]) - decayed,
+        ]
+        axes.plot(
+            curve.steps,
+            curve.loss,
+            color=colour,
+            marker="o",
+            markersize=4,
+            linewidth=1,
+            label=legend_label(curve.run_id),
+        )
+        axes.errorbar(
+            ends,
+            decayed,
+            spread,
+            color=colour,
+            fmt="D",
+            markersize=4,
+            elinewidth=1,
+            label="after a decay" if number == 0 else None,
+        )
+        for each, end in zip(own, ends, strict=True):
+            axes.plot(
+                [each.step, end],
+                [each.measured, each.decayed.loss],
+                color=colour,
+                linewidth=0.8,
+                linestyle=":",
+            )
+    axes.set_ylabel("loss")
+    every = [
+        step for each in result.checkpoints for step in (each.step, each.decayed.schedule.steps)
+    ]
+    size_scale(axes, "x", widened(min(every), max(every), 1.1), "step")
+    remark = f"bars are {100 * result.level:g} % bands"
+    title(axes, "Checkpoints as they are, and after a decay", remark)
+    return finish(figure)
+
+
+def _panels(
+    figure: Figure, curves: Sequence[Curve], reads_rates: bool
+) -> tuple[Axes, Axes, Axes | None]:
+    """Losses, residuals, and learning rates where the law reads them; else steps are in logs."""
+    rows = 2 if reads_rates else 1
+    losses = dress(figure.add_subplot(rows, 2, (1, 3) if reads_rates else 1))
+    residuals = dress(figure.add_subplot(rows, 2, 2))
+    rates = dress(figure.add_subplot(2, 2, 4)) if reads_rates else None
     losses.set_ylabel("loss")
     _steps_axis(losses)
     residuals.axhline(0, color=MUTED, linewidth=1)
     residuals.set_ylabel("predicted / measured - 1")
     residuals.yaxis.set_major_formatter(lambda value, _: error_text(value))
     _steps_axis(residuals)
-    _rate_axis(rates)
+    if rates is not None:
+        _rate_axis(rates)
+    else:
+        first, last = (
+            min(int(curve.steps[0]) for curve in curves),
+            max(int(curve.steps[-1]) for curve in curves),
+        )
+        for axes in (losses, residuals):
+            size_scale(axes, "x", widened(first, last, 1.1), "step")
     return losses, residuals, rates
 
 
 def _measured(axes: Axes, curve: Curve, colour: str) -> None:
-    axes.scatter(
-        curve.steps,
-        curve.loss,
-        s=6,
-        color=colour,
-        alpha=0.5,
-        linewidths=0,
-        label=legend_label(curve.run_id),
-    )
+    axes.scatter(curve.steps, curve.loss, s=6, color=colour, alpha=0.5, linewidths=0)
 
 
 def _band(axes: Axes, prediction: CurvePrediction, colour: str) -> None:
