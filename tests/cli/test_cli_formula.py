@@ -192,13 +192,13 @@ class TestMistakes:
             (
                 ("--formula", "E + open(params)"),
                 "law formula: unknown function: found open; expected one of exp, log, sqrt, boxcox,"
-                " max, min, lgamma, expm1, log1p",
+                " max, min, lgamma, lrise, expm1, log1p",
             ),
             (
                 ("--formula", "E/params + __import__('os').system('true')"),
                 "law formula: not allowed in a formula: found __import__('os').system('true'); ex"
                 "pected numbers, names, + - * / ** and exp, log, sqrt, boxcox, max, min, lgamma, "
-                "expm1, log1p",
+                "lrise, expm1, log1p",
             ),
             (
                 ("--formula", "E + A/params**alpha", "--inputs", "epochs"),

@@ -14,7 +14,7 @@ import pytest
 from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
 from isoloss.fitting import fit
-from isoloss.laws import Law
+from isoloss.laws import Law, candidates_for
 from isoloss.laws.experts import COUPLED_EXPERTS, EFFECTIVE_EXPERTS, JOINT_EXPERTS, ROUTED
 from isoloss.laws.learning_rate_surface import (
     LEARNING_RATE_SURFACE,
@@ -156,8 +156,8 @@ def test_what_a_law_simulates_is_recovered(case: Case) -> None:
     target = runs.numbers(case.law.target.name, case.law.target.positive)
     np.testing.assert_allclose(own.surface.predict(**columns), target, rtol=1e-6)
     assert own.parameters == pytest.approx(dict(case.truth), rel=1e-3)
-    # A law that reads other columns joins no forecast unasked.
-    assert case.law.standing == 0
+    # A law of other columns joins the forecasts of runs that have them.
+    assert case.law in candidates_for(list(columns), case.law.target.name)
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -13,9 +13,9 @@ from isoloss.errors import FitError, InputError
 from isoloss.fitting import fit
 from isoloss.forecasting import AUTO, Backtest, HeldOut, backtest, calibrate, predict
 from isoloss.laws import CATALOGUE
-from isoloss.runs import demo_runs, read_runs
+from isoloss.runs import optimizer_runs, read_runs
 
-DEMO = demo_runs("adamw")
+DEMO = optimizer_runs("adamw")
 RUNS = simulated(EPOCH, seed=0)
 SURFACES = [law.name for law in CATALOGUE.values() if law.is_surface]
 SUMMARY = {"mean_abs_rel_error", "mean_rel_error", "max_abs_rel_error", "coverage"}

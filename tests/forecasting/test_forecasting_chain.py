@@ -24,6 +24,7 @@ from isoloss.forecasting import (
     predict_chain,
 )
 from isoloss.laws import find_law, law_from_formula
+from isoloss.notes import Severity
 from isoloss.runs import Runs, read_runs
 
 COMPUTE, DOWNSTREAM, EMERGENT = (find_law(name) for name in ("compute", "downstream", "emergent"))
@@ -258,6 +259,39 @@ class TestTables:
             of_runs(runs)
 
 
+class TestObjectives:
+    """A margin over a baseline may be negative, and has no logarithm; the loss has one."""
+
+    MARGIN = law_from_formula(
+        "a - b*loss", inputs=["loss"], target="margin", signed=["margin"], name="margin"
+    )
+
+    def table(self) -> Runs:
+        runs = measured(0)
+        margin = 0.9 - 0.3 * runs.loss + 1e-3 * np.random.default_rng(0).standard_normal(len(runs))
+        return Runs(runs.frame.with_columns(pl.Series("margin", margin)), source="a table")
+
+    def test_may_differ_between_stages(self) -> None:
+        own = fit_chain(
+            self.table(), ["compute", self.MARGIN], objective=["huber", "squared"], bootstrap=20
+        )
+        assert [stage.objective.name for stage in own.stages] == ["huber", "squared"]
+        (entry,) = predict_chain(own, [(5e8, 1e10)]).predictions
+        loss = float(COMPUTE.predict(OF_COMPUTE, params=5e8, tokens=1e10))
+        assert entry.value == pytest.approx(0.9 - 0.3 * loss, abs=0.01)
+
+    def test_that_have_no_logarithm_are_refused(self) -> None:
+        with pytest.raises(InputError, match=r"^--objective: margin may be negative, and has no l"):
+            fit_chain(self.table(), ["compute", self.MARGIN], bootstrap=0)
+
+    def test_of_the_wrong_number_are_refused(self) -> None:
+        with pytest.raises(
+            InputError,
+            match=r"^chain: wrong number of objectives: found 1; expected one, or one for each of",
+        ):
+            fit_chain(self.table(), ["compute", self.MARGIN], objective=["huber"])
+
+
 class TestOrder:
     @pytest.mark.parametrize(
         ("laws", "message"),
@@ -311,6 +345,27 @@ class TestBacktest:
         summary = found.to_json()["laws"]["compute > downstream"]
         assert summary["mean_abs_rel_error"] < 0.03
         assert summary["coverage"] >= 5 / 7
+
+    def test_leaves_out_runs_at_which_a_stage_is_not_to_be_believed(self) -> None:
+        """One held-out run lies so far out that the error is not determined there."""
+        near = measured(0)
+        far = measured(1, np.array([1e15]))
+        table = Runs(pl.concat([near.frame, far.frame]), source="a table")
+        stages = ["compute", "downstream"]
+        found = backtest_chain(table, "params > 2.6e8", stages, objective="squared", bootstrap=60)
+        assert (found.n_fit, found.n_held_out) == (17, 7)
+        assert found.held_out["compute > downstream"].inputs["params"].max() == 1e9
+        (note,) = found.notes
+        assert (note.code, note.severity) == ("held-out-skipped", Severity.WARNING)
+        assert note.message.startswith(
+            "1 of 8 held-out runs are not predicted: law downstream cannot be believed at N=1e+15, "
+        )
+        assert note.details == {"skipped": 1, "of": 8}
+        with pytest.raises(
+            FitError,
+            match=r"^no held-out run could be predicted: law downstream cannot be believed",
+        ):
+            backtest_chain(table, "params > 1e12", stages, objective="squared", bootstrap=60)
 
     def test_reports_each_stage(self, chained: Chain) -> None:
         advanced: list[str] = []

@@ -32,9 +32,9 @@ from isoloss.forecasting import (
 from isoloss.forecasting.correction import correct
 from isoloss.laws import CANDIDATES, Surface
 from isoloss.notes import Severity
-from isoloss.runs import Runs, demo_runs, read_runs
+from isoloss.runs import Runs, optimizer_runs, read_runs
 
-DEMO = demo_runs("adamw")
+DEMO = optimizer_runs("adamw")
 NEAR, FAR = (2.4e9, 4.8e10), (7e9, 1.4e11)
 FEW = ("chinchilla", "overtraining", "compute")
 

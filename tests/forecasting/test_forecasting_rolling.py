@@ -14,9 +14,9 @@ from isoloss.fitting import Fit, fit
 from isoloss.forecasting import Region, calibrate, folds_by_compute
 from isoloss.forecasting.rolling import RollingErrors, rolling_errors
 from isoloss.laws import CATALOGUE
-from isoloss.runs import Runs, demo_runs, read_runs
+from isoloss.runs import Runs, optimizer_runs, read_runs
 
-DEMO = demo_runs("adamw")
+DEMO = optimizer_runs("adamw")
 
 
 def isoflop(budgets: list[float], each: int, rounding: float = 0.0) -> Runs:

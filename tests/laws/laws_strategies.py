@@ -23,7 +23,7 @@ from isoloss.laws import (
     working_law,
 )
 from isoloss.laws.compilation import Evaluator
-from isoloss.laws.formula import LogGamma, Maximum, Minimum
+from isoloss.laws.functions import Maximum, Minimum
 
 # In published form a curve exp(a N**e + b) has a and b that grow as 1/e and cancel; nearer to an
 # exponent of 0 than this, comparisons in double precision say nothing.
@@ -33,8 +33,6 @@ ROWS = 7
 SPREAD = 3.0
 # Derivatives jump where the arguments of max or min cross; no difference quotient spans this gap.
 SMALLEST_GAP = 1e-3
-# Differences of log-gamma functions lose digits to cancellation: of arguments up to this, four.
-LARGEST_GAMMA = 1e3
 
 # Every law of the catalogue, and one of shares, which may be zero.
 LAWS = {**CATALOGUE, "mixing": mixing_law(("code", "web"), "loss")}
@@ -125,18 +123,6 @@ def at_kink(
         )
 
 
-def cancels(
-    evaluator: Evaluator,
-    parameters: Sequence[Array] | Array,
-    inputs: Sequence[Array],
-    constants: Sequence[float] = (),
-) -> bool:
-    """Whether a row has log-gamma functions so large that their difference has no digits left."""
-    values = (list(parameters), inputs, constants)
-    with np.errstate(all="ignore"):
-        return any(not np.all(gamma.value(*values) < LARGEST_GAMMA) for gamma in _gammas(evaluator))
-
-
 @functools.cache
 def _gaps(evaluator: Evaluator) -> list[Evaluator]:
     """By how much the arguments of each max and min differ, as a share of them or of 1."""
@@ -144,12 +130,6 @@ def _gaps(evaluator: Evaluator) -> list[Evaluator]:
         _like(evaluator, (first - second) / (1 + sympy.Abs(first) + sympy.Abs(second)))
         for first, second in (node.args for node in evaluator.expression.atoms(Maximum, Minimum))
     ]
-
-
-@functools.cache
-def _gammas(evaluator: Evaluator) -> list[Evaluator]:
-    """The argument of each log-gamma function."""
-    return [_like(evaluator, node.args[1]) for node in evaluator.expression.atoms(LogGamma)]
 
 
 def _like(evaluator: Evaluator, expression: Any) -> Evaluator:

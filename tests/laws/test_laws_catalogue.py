@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from isoloss.errors import InputError
-from isoloss.laws import CANDIDATES, CATALOGUE, find_family, find_law, working_law
+from isoloss.laws import (
+    CANDIDATES,
+    CATALOGUE,
+    candidates_for,
+    find_family,
+    find_law,
+    working_law,
+)
+
+REPEATED = ("repeated-data", "repeated-diffusion")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -100,6 +109,64 @@ class TestCandidates:
             *("farseer", "chinchilla", "coupled", "overtraining", "kaplan", "compute"),
             *("farseer-held", "coupled-held"),
         ]
+
+
+class TestCandidatesFor:
+    def test_n_and_d_are_the_candidates(self) -> None:
+        assert candidates_for(["params", "tokens"]) == CANDIDATES
+        assert candidates_for(["tokens", "params"], "loss") == CANDIDATES
+
+    @pytest.mark.parametrize(
+        ("columns", "target", "names"),
+        [
+            ("active_params experts", "loss", "routed effective-experts coupled-experts"),
+            ("params streams", "loss", "parallel-scaling parallel-power"),
+            ("loss", "error", "downstream emergent"),
+            ("params tokens samples", "pass_at_k", "pass-at-k"),
+            ("params steps", "loss", "kaplan-steps"),
+            ("params", "loss", "power-params"),
+            ("flops", "loss", "power-flops broken-1 broken-2 broken-3"),
+        ],
+    )
+    def test_other_columns_are_the_laws_that_read_them(
+        self, columns: str, target: str, names: str
+    ) -> None:
+        found = candidates_for(columns.split(), target)
+        assert [law.name for law in found] == names.split()
+
+    def test_laws_that_ignore_a_column_are_among_them(self) -> None:
+        """Chinchilla says that repetition costs nothing: the backtests are to tell."""
+        names = [law.name for law in candidates_for(["params", "tokens", "unique_tokens"])]
+        assert names == [*(law.name for law in CANDIDATES), *REPEATED]
+
+    def test_columns_of_ones_own_are_shares_of_a_mixture(self) -> None:
+        found = candidates_for(["web", "code"], "code_loss")
+        assert [law.name for law in found] == ["mixing", "own-share-web", "own-share-code"]
+        assert all(law.target.name == "code_loss" for law in found)
+        assert all([each.name for each in law.inputs] == ["web", "code"] for law in found)
+
+    def test_one_column_of_ones_own_is_a_power_law_with_breaks_or_without(self) -> None:
+        found = candidates_for(["width_in_blocks"])
+        assert [law.name for law in found] == ["broken-0", "broken-1", "broken-2", "broken-3"]
+
+    @pytest.mark.parametrize(
+        ("columns", "target", "message"),
+        [
+            (["params", "tokens", "colour"], "loss", "loss from colour beside params, tokens"),
+            (["params", "samples"], "loss", "loss from samples beside params"),
+            (["experts", "colour"], "loss", "loss from experts, colour"),
+            (["params", "tokens"], "score", "score from params, tokens"),
+            ([], "loss", "loss from nothing"),
+        ],
+    )
+    def test_a_column_that_no_law_reads_is_named(
+        self, columns: list[str], target: str, message: str
+    ) -> None:
+        with pytest.raises(
+            InputError,
+            match=f"^no law predicts {message}: expected the inputs of laws, as isoloss laws shows",
+        ):
+            candidates_for(columns, target)
 
 
 class TestFamilies:

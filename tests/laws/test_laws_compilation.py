@@ -16,7 +16,7 @@ import pytest
 import sympy
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from laws_strategies import LAWS, at_kink, cancels, points
+from laws_strategies import LAWS, at_kink, points
 
 from isoloss.arrays import Array
 from isoloss.laws import working_law
@@ -46,6 +46,9 @@ def precise(evaluator: Evaluator) -> Callable[..., Any]:
         "Maximum": max,
         "Minimum": min,
         "LogGamma": lambda order, x: mpmath.psi(order - 1, x) if order else mpmath.loggamma(x),
+        "LogRise": lambda _i, _j, x, n: (
+            mpmath.loggamma(x + n) - mpmath.loggamma(x) - n * mpmath.log(x)
+        ),
         "Expm1": mpmath.expm1,
         "Log1p": mpmath.log1p,
     }
@@ -129,7 +132,6 @@ class TestDerivatives:
         constants = law.constants(point.centre)
         ones = np.ones(point.working.size)
         assume(not at_kink(law.evaluator, point.working, point.centred_inputs, constants))
-        assume(not cancels(law.evaluator, point.working, point.centred_inputs, constants))
         assert_exact(law.evaluator, point.working, ones, point.centred_inputs, constants)
 
     @settings(max_examples=10)
@@ -140,7 +142,6 @@ class TestDerivatives:
         # A second derivative may divide by the square of such a number.
         assume(np.all(np.abs(np.log(np.abs(published))) < np.log(1e60)))
         assume(not at_kink(point.law.evaluator, published, point.inputs))
-        assume(not cancels(point.law.evaluator, published, point.inputs))
         assert_exact(point.law.evaluator, published, np.abs(published), point.inputs, ())
 
     @given(data=st.data())
@@ -149,7 +150,6 @@ class TestDerivatives:
         law, step = point.in_coordinates, 1e-4
         constants = law.constants(point.centre)
         assume(not at_kink(law.evaluator, point.working, point.centred_inputs, constants))
-        assume(not cancels(law.evaluator, point.working, point.centred_inputs, constants))
         slopes = law.slopes(point.working, point.inputs, point.centre)
         for index, (entry, slope) in enumerate(zip(law.law.inputs, slopes, strict=True)):
             above, below = (
@@ -162,6 +162,7 @@ class TestDerivatives:
                     for by in (step, -step)
                 )
             )
+            assume(np.all(np.isfinite([above, below])))
             quotient = (above - below) / (2 * step)
             scale = max(1.0, np.max(np.abs(above)), np.max(np.abs(slope)))
             np.testing.assert_allclose(slope, quotient, rtol=1e-4, atol=1e-6 * scale)
@@ -208,6 +209,7 @@ class TestDerivativesOfFunctions:
             "max(min(x, y), 0.5)*exp(-max(x, y))",
             "lgamma(x) + y*lgamma(x + y)",
             "exp(lgamma(x + y) - lgamma(x + y + 1))",
+            "lrise(x, y) - x*lrise(x*y, 2*y + 1)**2 + lrise(x + 20, 3*y)",
             "expm1(-x)*y + expm1(x*y)**2",
             "log1p(x)/y + log1p(x*y)**2",
         ],
@@ -308,6 +310,7 @@ class TestPickling:
     def test_a_formula_with_every_function_survives(self) -> None:
         evaluator = of_two(
             "max(x, y)*min(x, y) + lgamma(x)*expm1(x)*log1p(x) + boxcox(x, y)*sqrt(y)*log(x)"
+            " + lrise(x, y)"
         )
         received = pickle.loads(pickle.dumps(evaluator))
         assert received == evaluator

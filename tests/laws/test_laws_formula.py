@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from isoloss.errors import InputError
 from isoloss.laws.compilation import Evaluator, exprel
-from isoloss.laws.formula import EXPREL, FUNCTIONS, MAX_CHARACTERS, MAX_DEPTH, parse_formula
+from isoloss.laws.formula import MAX_CHARACTERS, MAX_DEPTH, parse_formula
+from isoloss.laws.functions import EXPREL, FUNCTIONS
 
 NAMES = ("params", "tokens", "E", "A", "alpha")
 SYMBOLS = {
@@ -73,6 +74,12 @@ class TestUnderstood:
             ("lgamma(1.0)", 0.0),
             ("lgamma(1e290)", math.lgamma(1e290)),
             ("lgamma(999999999)", math.lgamma(999999999)),
+            ("lrise(tokens, 3)", math.log(5 * 6 * 7 / 5**3)),
+            ("lrise(params, A + 0.5)", math.lgamma(5.5) - 3.5 * math.log(2)),
+            ("lrise(2, 3)", math.log(3)),
+            ("lrise(2, 0.5)", math.lgamma(2.5) - math.log(2) / 2),
+            ("lrise(A, 1) + lrise(A, 0)", 0.0),
+            ("lrise(1e15, 2)", 1e-15),
             ("expm1(shift)", math.expm1(-0.5)),
             ("expm1(1e-12)", math.expm1(1e-12)),
             ("log1p(shift)", math.log(0.5)),
@@ -116,7 +123,7 @@ class TestRefused:
             (
                 "sin(A)",
                 "unknown function: found sin; expected one of exp, log, sqrt, boxcox, max, min, "
-                "lgamma, expm1, log1p",
+                "lgamma, lrise, expm1, log1p",
             ),
             ("E(A)", "unknown function: found E"),
             ("__import__('os')", "unknown function: found __import__"),
@@ -195,6 +202,8 @@ class TestRefused:
             ("boxcox(-1, 2)", "no real number: found boxcox(-1, 2)"),
             ("lgamma(0)", "no real number: found lgamma(0); expected a positive argument"),
             ("lgamma(-1.5)", "no real number: found lgamma(-1.5)"),
+            ("lrise(0, A)", "no real number: found lrise(0, A); expected a positive argument"),
+            ("lrise(A)", "lrise takes 2 arguments: found 1"),
             ("lgamma(3/2)**0.5", "no real number: found lgamma(3 / 2) ** 0.5"),
             ("log1p(-1)", "no real number: found log1p(-1); expected an argument above -1"),
             ("log(min(A, -A)*0 - 1)", "no real number: found log(min(A, -A) * 0 - 1)"),
@@ -341,6 +350,7 @@ _AROUND = st.sampled_from(
         "max(E,{})",
         "min({},2)",
         "lgamma({})",
+        "lrise(A,{})",
         "boxcox(E,{})",
         "log1p(A*expm1({}))",
     ]

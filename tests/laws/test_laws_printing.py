@@ -16,6 +16,7 @@ from isoloss.laws.formula import parse_formula
 from isoloss.laws.printing import to_javascript, to_latex
 
 POINTS = 5
+VOCABULARY_LOSS = "unigram_normalized_loss"
 # Laws without published numbers, and one that uses every function there is, near and far from the
 # series of exprel.
 OTHER_PARAMETERS = {
@@ -34,7 +35,8 @@ EVERYTHING = Law(
     " - 2e-3*(params - tokens)/(params + tokens) + tokens**-0.5"
     " + max(params, tokens)/min(params, 1e10) + a*max(b, 0.5)*min(1e-3*a, b)"
     " + expm1(-1e3*a/params) + log1p(b/tokens) + expm1(b)*log1p(a)"
-    " + lgamma(params) - lgamma(tokens)/7 + lgamma(a) + lgamma(b + 1.5) + lgamma(a + 12)",
+    " + lgamma(params) - lgamma(tokens)/7 + lgamma(a) + lgamma(b + 1.5) + lgamma(a + 12)"
+    " + lrise(a, b) + lrise(params, a + 2) + lrise(20 + b, 7) + lrise(12 + a, params/1e5)",
     (positive("a"), positive("b")),
     "here",
 )
@@ -99,7 +101,7 @@ class TestLatex:
         assert shown.count("{") == shown.count("}")
         assert shown.count(r"\left(") == shown.count(r"\right)")
         names = [entry.name for entry in law.inputs if len(entry.name) > 1]
-        functions = ("exprel", "Larger", "Maximum", "Minimum", "LogGamma", "expm1", "log1p")
+        functions = ("exprel", "Larger", "Maximum", "Minimum", "LogGamma", "LogRise", "expm1")
         for word in (*names, *functions, "**", "*"):
             assert word not in shown
 
@@ -109,6 +111,10 @@ class TestLatex:
             ("max(u, e)", r"\max\left(u, e\right)"),
             ("min(u, 2)/e", r"\frac{\min\left(u, 2\right)}{e}"),
             ("lgamma(u)", r"\log\Gamma\left(u\right)"),
+            (
+                "lrise(u, e)",
+                r"\log\left(\frac{u^{- e} \Gamma\left(e + u\right)}{\Gamma\left(u\right)}\right)",
+            ),
             ("e*expm1(-u)", r"e \left(-1 + e^{- u}\right)"),
             ("log1p(u*e)", r"\log\left(e u + 1\right)"),
             ("max(u, e)**2", r"\max\left(u, e\right)^{2}"),
@@ -179,10 +185,29 @@ class TestJavaScript:
 
     def test_is_one_function_of_two_objects(self) -> None:
         source = CATALOGUE["chinchilla"].javascript()
-        assert source.startswith("function law({params, tokens}, {E, A, B, alpha, beta}) {\n")
+        head = "function law({params, tokens}, {E, A, B, alpha, beta}) {\n"
+        assert source.startswith(f'// Predicts "loss".\n{head}')
         assert "exprel" not in source
         assert "lgamma" not in source
         assert EVERYTHING.javascript().startswith("function exprel(k, t) {")
+
+    @pytest.mark.parametrize(
+        ("name", "target"),
+        [("pass-at-k", "pass_at_k"), ("downstream", "error"), ("vocabulary", VOCABULARY_LOSS)],
+    )
+    def test_says_what_it_predicts(self, name: str, target: str) -> None:
+        law = CATALOGUE[name]
+        assert f'// Predicts "{target}".\nfunction law({{' in law.javascript()
+        assert law.equation == f"{target} = {law.formula}"
+        assert law.latex().startswith(f"{law.target.symbol}(")
+
+    def test_a_target_of_any_name_stays_in_its_comment(self) -> None:
+        """Column names come from tables: a line break in one must not end the comment."""
+        source = to_javascript(sympy.Integer(1), [], [], "loss\n\u2028alert(1)")
+        assert (
+            source
+            == '// Predicts "loss\\n\\u2028alert(1)".\nfunction law({}, {}) {\n  return 1;\n}\n'
+        )
 
     def test_keeps_every_digit_of_a_number(self) -> None:
         symbol = sympy.Symbol("E", positive=True)

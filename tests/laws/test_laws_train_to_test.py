@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,6 +100,24 @@ class TestPassAtK:
         own = pass_at_k(loss, samples, theta3=np.log(1e7), theta4=0.0)
         assert own == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
+    @given(
+        loss=st.floats(0.2, 6),
+        samples=st.integers(1, 30),
+        concentration=st.floats(-3, 20).map(lambda power: 10.0**power),
+    )
+    def test_keeps_its_digits_at_any_concentration(
+        self, loss: float, samples: int, concentration: float
+    ) -> None:
+        """1 - prod (f + i)/(c + i) over i below k, with f = (1 - mu) c, in exact fractions."""
+        own = pass_at_k(loss, samples, theta3=np.log(concentration), theta4=0.0)
+        mean = Fraction(mean_chance(loss))
+        whole = Fraction(float(np.exp(np.log(concentration))))
+        failing = Fraction(1)
+        for index in range(samples):
+            failing *= ((1 - mean) * whole + index) / (whole + index)
+        # The chance of one answer is rounded to 1e-16, next to 1.
+        assert own == pytest.approx(float(1 - failing), rel=1e-12, abs=1e-15 * samples)
+
     @given(loss=LOSSES, samples=st.floats(1.5, 1000))
     def test_of_unequal_chances_is_less(self, loss: float, samples: float) -> None:
         assert pass_at_k(loss, samples) <= 1 - (1 - mean_chance(loss)) ** samples + 1e-13
@@ -133,4 +153,4 @@ class TestPassAtKInOneStage:
             assert law.target.name == "pass_at_k"
             assert law.target.higher_is_better
             assert law.latex().startswith(r"\mathrm{pass@}k(")
-            assert r"\log\Gamma\left(k + " in law.latex()
+            assert r"\Gamma\left(k + " in law.latex()

@@ -317,10 +317,15 @@ class OwnLaw:
     higher_is_better: bool = False
 
 
-def wanted_laws(names: Sequence[str], own: OwnLaw) -> list[Law]:
+def wanted_laws(names: Sequence[str], own: OwnLaw, *, weighed: bool = False) -> list[Law]:
     """The law given by --formula, if one is, and the laws named.
 
     --inputs and --target also say which columns a family of laws is for.
+
+    Args:
+        names: of laws.
+        own: what the options of a law of one's own say.
+        weighed: whether --inputs and --target say which laws `auto` weighs too.
 
     Raises:
         InputError: the formula, a bound or a name is refused, or an option has nothing to act on.
@@ -330,20 +335,20 @@ def wanted_laws(names: Sequence[str], own: OwnLaw) -> list[Law]:
     for_columns = own.inputs is not None or own.target is not None
     families = [name for name in names if name in FAMILIES and for_columns]
     idle = {"--bounds": own.bounds, "--signed": own.signed}
-    if not families:
+    if not families and not weighed:
         idle |= {"--inputs": own.inputs, "--target": own.target}
     if own.formula is None:
         for option, text in idle.items():
             if text is not None:
                 raise InputError("no formula for it", where=option, expected="--formula TEXT")
-    inputs, target = _listed(own.inputs), own.target or "loss"
+    inputs, target = listed(own.inputs), own.target or "loss"
     laws = [
         find_family(name, inputs, target) if name in families else _find_law(name, "--law")
         for name in names
     ]
     if own.formula is None:
         return laws
-    bounds, signed = _bounds(own.bounds), _listed(own.signed)
+    bounds, signed = _bounds(own.bounds), listed(own.signed)
     formula = law_from_formula(
         own.formula,
         bounds=bounds,
@@ -355,7 +360,8 @@ def wanted_laws(names: Sequence[str], own: OwnLaw) -> list[Law]:
     return [formula, *laws]
 
 
-def _listed(text: str | None) -> list[str]:
+def listed(text: str | None) -> list[str]:
+    """The names in a text with commas between them."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 

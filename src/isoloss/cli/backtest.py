@@ -38,14 +38,25 @@ def backtest_verb(
 ) -> None:
     """Fit on a part of a table and predict what was held out, for each law and for auto.
 
-    Without --hold-out, the cheapest 40, 55, 70 and 85 % of the runs predict the dearer ones.
+    Without --hold-out, the cheapest 40, 55, 70 and 85 % of the runs predict the dearer ones. With
+    --inputs, and --target, auto weighs the laws that predict the one from the others.
     """
     check_output(output, runs)
-    own = args.OwnLaw(formula, bounds, inputs, target, signed, higher_is_better)
-    wanted = args.law_names(law) or ([] if formula else [_AUTO, *_catalogue()])
-    named = args.wanted_laws([name for name in wanted if name != _AUTO], own)
-    laws: list[Law | str] = [*([_AUTO] if _AUTO in wanted else []), *named]
-    table_of_runs = args.read_table(runs, columns, where, named)
+    has_formula = formula is not None
+    wanted = args.law_names(law) or ([] if has_formula else [_AUTO])
+    weighed = _AUTO in wanted
+    # What a formula reads beside N and D is not for the laws of the catalogue.
+    told = args.listed(None if has_formula else inputs) or ["params", "tokens"]
+    predicted = (None if has_formula else target) or "loss"
+    usual = _usual(told, predicted) if weighed else []
+    if law or has_formula or bounds or signed or higher_is_better:
+        read, sought = (inputs, target) if has_formula else (None, None)
+        own = args.OwnLaw(formula, bounds, read, sought, signed, higher_is_better)
+        named = args.wanted_laws([name for name in wanted if name != _AUTO], own, weighed=weighed)
+    else:
+        named = usual
+    laws: list[Law | str] = [*([_AUTO] if weighed else []), *named]
+    table_of_runs = args.read_table(runs, columns, where, [*named, *usual])
     import isoloss
 
     with args.naming(runs), args.workers(cluster), progress() as bars:
@@ -54,6 +65,8 @@ def backtest_verb(
             table_of_runs,
             hold_out,
             laws=laws,
+            inputs=told,
+            target=predicted,
             objective=objective,
             method=method,
             bootstrap=bootstrap,
@@ -66,10 +79,10 @@ def backtest_verb(
     deliver(result.to_json(), as_json=as_json, output=output, tables=backtest_tables(result))
 
 
-def _catalogue() -> list[str]:
-    from isoloss.laws import CANDIDATES
+def _usual(inputs: list[str], target: str) -> list[Law]:
+    from isoloss.laws import candidates_for
 
-    return [law.name for law in CANDIDATES]
+    return list(candidates_for(inputs, target))
 
 
 def backtest_tables(result: Backtest) -> list[Any]:

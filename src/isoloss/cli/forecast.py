@@ -9,6 +9,7 @@ from isoloss.cli.output import check_output, deliver, progress, warn
 from isoloss.cli.predict import prediction_tables
 
 if TYPE_CHECKING:
+    from isoloss.forecasting import Point
     from isoloss.laws import Law
 
 _AUTO = "auto"
@@ -20,6 +21,7 @@ def forecast_verb(
     law: args.LawNames = None,
     formula: args.Formula = None,
     bounds: args.Bounds = None,
+    target: args.TargetName = None,
     columns: args.Columns = None,
     where: args.Where = None,
     objective: args.ObjectiveName = "huber",
@@ -31,16 +33,20 @@ def forecast_verb(
     output: args.Output = None,
     as_json: args.Json = False,
 ) -> None:
-    """Predict runs by every law that the table can carry, weighed by backtests on the table."""
+    """Predict runs by every law that the table can carry, weighed by backtests on the table.
+
+    Points N:D are predicted by the laws of N and D, points that name other columns, as in
+    params=7B:tokens=1T:unique_tokens=50B, by those that read them.
+    """
     check_output(output, runs)
-    points = args.read_plane_points(at)
-    laws = _candidates(args.law_names(law), args.OwnLaw(formula, bounds))
-    table_of_runs = args.read_table(runs, columns, where)
+    points = args.read_points(at)
+    own = args.OwnLaw(formula, bounds, _read_by(formula, points), target if formula else None)
+    laws = _candidates(args.law_names(law), own, points, target or "loss")
+    table_of_runs = args.read_table(runs, columns, where, laws)
     import isoloss
-    from isoloss.laws import CANDIDATES
 
     with args.naming(runs), args.workers(cluster), progress() as bars:
-        task = bars.add_task("forecast", total=len(laws or CANDIDATES))
+        task = bars.add_task("forecast", total=len(laws))
         result = isoloss.forecast(
             table_of_runs,
             points,
@@ -56,11 +62,23 @@ def forecast_verb(
     deliver(result.to_json(), as_json=as_json, output=output, tables=prediction_tables(result))
 
 
-def _candidates(names: list[str], own: args.OwnLaw) -> list[Law] | None:
-    """The laws to weigh; None for the usual ones, which `auto` stands for."""
-    others = args.wanted_laws([name for name in names if name != _AUTO], own)
-    if _AUTO in names and others:
-        from isoloss.laws import CANDIDATES
+def _read_by(formula: str | None, points: list[Point]) -> str | None:
+    """The columns of the points that a formula reads beside N and D."""
+    from isoloss.forecasting import names_of_points
+    from isoloss.laws.formula import names_in
 
-        return [*CANDIDATES, *others]
-    return others or None
+    if formula is None:
+        return None
+    used = set(names_in(formula)) - {"params", "tokens"}
+    return ",".join(name for name in names_of_points(points) if name in used)
+
+
+def _candidates(names: list[str], own: args.OwnLaw, points: list[Point], target: str) -> list[Law]:
+    """The laws to weigh: those asked for, of which `auto` stands for the usual ones."""
+    from isoloss.forecasting import names_of_points
+    from isoloss.laws import candidates_for
+
+    others = args.wanted_laws([name for name in names if name != _AUTO], own)
+    if others and _AUTO not in names:
+        return others
+    return [*candidates_for(names_of_points(points), target), *others]

@@ -9,35 +9,54 @@ from isoloss.forecasting.chain import (
     fit_chain,
     predict_chain,
 )
-from isoloss.forecasting.ensemble import Candidates, Ensemble, fit_candidates, weigh
+from isoloss.forecasting.ensemble import (
+    Candidates,
+    Ensemble,
+    ErrorTable,
+    fit_candidates,
+    law_shares,
+    weigh,
+)
 from isoloss.forecasting.forecast import combine, forecast
 from isoloss.forecasting.intervals import Deviations
+from isoloss.forecasting.pooling import CLOSE, pooled
 from isoloss.forecasting.prediction import (
     DEFAULT_LEVEL,
     Forecast,
     Point,
     Prediction,
+    names_of_points,
     points_as_columns,
     predict,
     region_of_fit,
 )
 from isoloss.forecasting.reach import Region, departures
-from isoloss.forecasting.rolling import calibrate, folds_by_compute
+from isoloss.forecasting.rolling import (
+    SHARES,
+    RollingErrors,
+    calibrate,
+    folds_by_compute,
+    folds_for,
+)
 
 __all__ = [
     "AUTO",
+    "CLOSE",
     "DEFAULT_LEVEL",
+    "SHARES",
     "Backtest",
     "Candidates",
     "Chain",
     "ChosenBreaks",
     "Deviations",
     "Ensemble",
+    "ErrorTable",
     "Forecast",
     "HeldOut",
     "Point",
     "Prediction",
     "Region",
+    "RollingErrors",
     "backtest",
     "backtest_chain",
     "calibrate",
@@ -48,8 +67,12 @@ __all__ = [
     "fit_candidates",
     "fit_chain",
     "folds_by_compute",
+    "folds_for",
     "forecast",
+    "law_shares",
+    "names_of_points",
     "points_as_columns",
+    "pooled",
     "predict",
     "predict_chain",
     "region_of_fit",

@@ -21,8 +21,8 @@ from isoloss.forecasting.prediction import (
     one_by_one,
     predict,
 )
-from isoloss.forecasting.rolling import SHARES, folds_by_compute
-from isoloss.laws import CANDIDATES, Law, find_law
+from isoloss.forecasting.rolling import SHARES, folds_by_compute, folds_for
+from isoloss.laws import LOSS, PARAMS, TOKENS, Law, candidates_for, find_law
 from isoloss.notes import Note
 from isoloss.plotting import Plottable
 from isoloss.runs import Runs
@@ -136,6 +136,8 @@ def backtest(
     hold_out: str | None = None,
     *,
     laws: Sequence[Law | str] = (AUTO,),
+    inputs: Sequence[str] = (PARAMS.name, TOKENS.name),
+    target: str = LOSS.name,
     shares: tuple[float, ...] = SHARES,
     objective: Objective | str = "huber",
     method: str = "joint",
@@ -151,8 +153,10 @@ def backtest(
         runs: the table.
         hold_out: SQL condition for the runs to predict; without it, rolling backtests fit each of
             the `shares` of the table, cheapest runs first, and predict the dearer ones.
-        laws: laws or their names; "auto" is the weighted forecast of the whole catalogue and of
-            the laws of one's own that are asked for.
+        laws: laws or their names; "auto" is the weighted forecast of the catalogue's laws for the
+            columns `inputs`, see `candidates_for`, and of those asked for that read them.
+        inputs: the columns that "auto" is told.
+        target: the column that "auto" predicts.
         shares: of the rolling backtests.
         objective: what fits minimise.
         method: "joint", or "staged" for laws whose authors fit them in stages.
@@ -188,6 +192,8 @@ def backtest(
             held_out,
             named,
             refused,
+            inputs=inputs,
+            target=target,
             objective=objective,
             method=method,
             bootstrap=bootstrap,
@@ -219,6 +225,8 @@ def _one_split(
     named: Mapping[str, Law | str],
     refused: dict[str, str],
     *,
+    inputs: Sequence[str],
+    target: str,
     objective: Objective | str,
     method: str,
     bootstrap: int,
@@ -233,12 +241,20 @@ def _one_split(
         for name, law in named.items()
         if name != AUTO
     ]
+    folds = None
+    if AUTO in named:
+        usual = candidates_for(inputs, target)
+        told = {name: held_out.column(name) for name in inputs}
+        folds = folds_for(rest, told, [entry for law in usual for entry in law.inputs])
+        # Laws of one's own replace those of the same name.
+        own = list({law.name: law for law in (*usual, *own)}.values())
     try:
         candidates = fit_candidates(
             rest,
-            _with_catalogue(own) if AUTO in named else own,
+            own,
             objective=objective,
             method=method,
+            folds=folds,
             bootstrap=bootstrap,
             seed=seed,
             threads=threads,
@@ -251,16 +267,16 @@ def _one_split(
     for name in named:
         try:
             if name == AUTO:
-                points = _points(held_out, ("params", "tokens"))
-                surfaces = candidates.only(lambda law: law.is_surface)
-                forecast, target = combine(surfaces, points, level=level), "loss"
+                able = candidates.only(inputs, target)
+                forecast = combine(able, _points(held_out, inputs), level=level)
             elif name in candidates.fits:
                 fitted = candidates.fits[name]
                 points = _points(held_out, [entry.name for entry in fitted.law.inputs])
-                forecast, target = predict(fitted, points, level=level), fitted.law.target.name
+                forecast = predict(fitted, points, level=level)
             else:
                 raise FitError(candidates.refused[name])
-            outcome[name] = HeldOut.of(forecast, held_out.column(target))
+            measured = held_out.column(forecast.predictions[0].target)
+            outcome[name] = HeldOut.of(forecast, measured)
         except FitError as error:
             refused[name] = str(error)
     return outcome
@@ -268,8 +284,3 @@ def _one_split(
 
 def _points(runs: Runs, names: Sequence[str]) -> list[dict[str, float]]:
     return one_by_one({name: runs.column(name) for name in names})
-
-
-def _with_catalogue(own: Sequence[Law]) -> list[Law]:
-    """The catalogue and laws of one's own, which replace those of the same name."""
-    return list({law.name: law for law in (*CANDIDATES, *own)}.values())

@@ -33,10 +33,12 @@ from isoloss.forecasting.prediction import (
 )
 from isoloss.forecasting.rolling import calibrate
 from isoloss.laws import Input, Law, find_law, working_law
-from isoloss.notes import Note
+from isoloss.notes import Note, Severity
 from isoloss.runs import Runs
 
 DEFAULT_BOOTSTRAP = 200
+# What fits minimise: of all stages, or one each.
+Objectives = Objective | str | Sequence[Objective | str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ def fit_chain(
     runs: Runs | Sequence[Runs],
     laws: Sequence[Law | str],
     *,
-    objective: Objective | str = "huber",
+    objective: Objectives = "huber",
     bootstrap: int = DEFAULT_BOOTSTRAP,
     resample: str = "pairs",
     seed: int = 0,
@@ -95,7 +97,8 @@ def fit_chain(
     Args:
         runs: the table of all stages, or one each.
         laws: laws or their names, first to last.
-        objective: what each fit minimises.
+        objective: what fits minimise, of all stages or one each: a stage that predicts numbers of
+            any sign needs "squared".
         bootstrap: replicates.
         resample: how they are drawn, see `fit`.
         seed: of starts and replicates.
@@ -109,19 +112,23 @@ def fit_chain(
     named = [find_law(law) if isinstance(law, str) else law for law in laws]
     _check_order(named)
     tables = [runs] * len(named) if isinstance(runs, Runs) else list(runs)
-    if len(tables) != len(named):
-        raise InputError(
-            "wrong number of tables",
-            where="chain",
-            found=str(len(tables)),
-            expected=f"one, or one for each of the {len(named)} laws",
-        )
+    if isinstance(objective, Objective | str):
+        objective = [objective] * len(named)
+    objectives = list(objective)
+    for what, given in (("tables", tables), ("objectives", objectives)):
+        if len(given) != len(named):
+            raise InputError(
+                f"wrong number of {what}",
+                where="chain",
+                found=str(len(given)),
+                expected=f"one, or one for each of the {len(named)} laws",
+            )
     stages = []
-    for law, table in zip(named, tables, strict=True):
+    for law, table, minimised in zip(named, tables, objectives, strict=True):
         fitted = fit(
             table,
             law,
-            objective=objective,
+            objective=minimised,
             bootstrap=bootstrap,
             resample=resample,
             seed=seed,
@@ -222,7 +229,7 @@ def backtest_chain(
     hold_out: str,
     laws: Sequence[Law | str],
     *,
-    objective: Objective | str = "huber",
+    objective: Objectives = "huber",
     bootstrap: int = DEFAULT_BOOTSTRAP,
     level: float = DEFAULT_LEVEL,
     seed: int = 0,
@@ -234,14 +241,17 @@ def backtest_chain(
         runs: the table, with the columns of all stages.
         hold_out: SQL condition for the runs to predict.
         laws: first to last.
-        objective: what each fit minimises.
+        objective: what fits minimise, of all stages or one each.
         bootstrap: replicates.
         level: of the intervals.
         seed: of starts and replicates.
         threads: for the solver.
 
+    Returns:
+        The backtest; runs at which a stage is not to be believed are left out, with a note.
+
     Raises:
-        FitError: a law cannot be fitted or is not to be believed.
+        FitError: a law cannot be fitted, or is not to be believed at any of the runs.
         InputError: the condition or a law is unusable.
     """
     rest, held_out = runs.split(hold_out)
@@ -254,10 +264,34 @@ def backtest_chain(
         threads=threads,
     )
     columns = {entry.name: held_out.column(entry.name) for entry in chained.inputs}
-    forecast = predict_chain(chained, one_by_one(columns), level=level)
-    target = chained.stages[-1].law.target.name
-    part = HeldOut.of(forecast, held_out.column(target))
-    return Backtest(len(rest), len(held_out), {chained.name: part}, {}, level, runs.notes)
+    measured = held_out.column(chained.stages[-1].law.target.name)
+    parts: list[HeldOut] = []
+    refusals: list[str] = []
+    for point, value in zip(one_by_one(columns), measured, strict=True):
+        try:
+            forecast = predict_chain(chained, [point], level=level)
+        except FitError as error:
+            refusals.append(str(error))
+        else:
+            parts.append(HeldOut.of(forecast, np.array([value])))
+    if not parts:
+        raise FitError(f"no held-out run could be predicted: {refusals[0]}")
+    notes = (*runs.notes, *_left_out(refusals, len(held_out)))
+    joined = {chained.name: HeldOut.join(parts)}
+    return Backtest(len(rest), len(parts), joined, {}, level, notes)
+
+
+def _left_out(refusals: Sequence[str], count: int) -> list[Note]:
+    if not refusals:
+        return []
+    return [
+        Note(
+            "held-out-skipped",
+            f"{len(refusals)} of {count} held-out runs are not predicted: {refusals[0]}",
+            Severity.WARNING,
+            {"skipped": len(refusals), "of": count},
+        )
+    ]
 
 
 def _check_order(laws: Sequence[Law]) -> None:

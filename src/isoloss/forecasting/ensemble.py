@@ -13,7 +13,7 @@ departures from it lead to expect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +30,7 @@ from isoloss.forecasting.rolling import (
     rolling_errors,
     with_errors,
 )
-from isoloss.laws import CANDIDATES, Law
+from isoloss.laws import CANDIDATES, Input, Law
 from isoloss.notes import Note
 from isoloss.runs import Runs
 
@@ -56,6 +56,7 @@ class Candidates:
         region: what the table covers.
         notes: what to know of the table.
         runs: the table.
+        inputs: all that the laws read, those that are not there too.
     """
 
     fits: Mapping[str, Fit]
@@ -65,11 +66,18 @@ class Candidates:
     region: Region
     notes: tuple[Note, ...]
     runs: Runs
+    inputs: tuple[Input, ...]
 
-    def only(self, wanted: Callable[[Law], bool]) -> Candidates:
-        """The candidates whose law is wanted."""
-        fits = {name: fit for name, fit in self.fits.items() if wanted(fit.law)}
-        return replace(self, fits=fits)
+    def only(self, columns: Collection[str], target: str) -> Candidates:
+        """The candidates that read nothing but some columns and predict the target."""
+        wanted = {*columns, target}
+        fits = {
+            name: fit
+            for name, fit in self.fits.items()
+            if fit.law.target.name == target and fit.law.columns.keys() <= wanted
+        }
+        inputs = tuple(entry for entry in self.inputs if entry.name in columns)
+        return replace(self, fits=fits, inputs=inputs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +103,7 @@ def fit_candidates(
     *,
     objective: Objective | str = "huber",
     method: str = "joint",
+    folds: Folds | None = None,
     bootstrap: int = DEFAULT_BOOTSTRAP,
     seed: int = 0,
     threads: int | None = None,
@@ -107,6 +116,7 @@ def fit_candidates(
         laws: candidates; the whole catalogue where not given.
         objective: what fits minimise.
         method: "joint", or "staged" for laws whose authors fit them in stages.
+        folds: what backtests fit and predict; the cheapest runs and the dearer ones if not given.
         bootstrap: replicates of each law.
         seed: of starts and replicates.
         threads: for the solver.
@@ -115,11 +125,12 @@ def fit_candidates(
     Raises:
         FitError: the table can carry none of them.
     """
-    folds = folds_by_compute(runs)
+    folds = folds or folds_by_compute(runs)
     fits: dict[str, Fit] = {}
     errors: dict[str, RollingErrors] = {}
     refused: dict[str, str] = {}
-    for law in laws or CANDIDATES:
+    tried = tuple(laws or CANDIDATES)
+    for law in tried:
         try:
             fitted = fit(
                 runs,
@@ -141,22 +152,24 @@ def fit_candidates(
     if not fits:
         reasons = "; ".join(dict.fromkeys(refused.values()))
         raise FitError(f"no law can be fitted to {runs.source}: {reasons}")
-    return Candidates(fits, errors, folds, refused, Region.of_runs(runs), runs.notes, runs)
+    inputs = {entry.name: entry for law in tried for entry in law.inputs}
+    region = Region.of_runs(runs)
+    return Candidates(
+        fits, errors, folds, refused, region, runs.notes, runs, tuple(inputs.values())
+    )
 
 
 def weigh(candidates: Candidates, names: Sequence[str]) -> Ensemble:
     """Weights of the named laws; see the module for what they are made of."""
-    table = _error_table(candidates, names)
+    table = ErrorTable.of([candidates.errors[name] for name in names])
     fits = [candidates.fits[name] for name in names]
-    evidence = np.array([fit.log_evidence for fit in fits])
-    odds = np.array([fit.law.standing for fit in fits])
-    share = min(1.0, _EVIDENCE_RUNS / max(fit.n_runs for fit in fits))
-    odds = odds * np.exp(share * (evidence - evidence.max()))
-    scores = np.full(len(names), np.nan)
-    if table.fold.size:
-        scores = fold_emphasis(table.fold) @ np.abs(table.log_errors)
-        odds = odds / np.maximum(scores, max(float(scores.min()), 1e-10))
-    shares = _shares(odds)
+    scores = table.scores(candidates.folds.ordered)
+    shares = law_shares(
+        [fit.law for fit in fits],
+        np.array([fit.log_evidence for fit in fits]),
+        max(fit.n_runs for fit in fits),
+        scores,
+    )
     errors = table.weighted(candidates, names, shares)
     noise = float(shares @ [fit.noise for fit in fits])
     return Ensemble(
@@ -167,21 +180,37 @@ def weigh(candidates: Candidates, names: Sequence[str]) -> Ensemble:
     )
 
 
-def fold_emphasis(fold: Indices) -> Array:
-    """Weight of each held-out run, summing to one: later folds count more, runs of one alike."""
-    emphasis = _LATER_FOLD**fold / np.bincount(fold)[fold]
+def fold_emphasis(fold: Indices, ordered: bool = True) -> Array:
+    """Weight of each held-out run, summing to one: runs of a fold alike, later folds more.
+
+    Folds that are not ordered count alike.
+    """
+    emphasis = (_LATER_FOLD if ordered else 1.0) ** fold / np.bincount(fold)[fold]
     return np.asarray(emphasis / emphasis.sum())
 
 
-def _shares(odds: Array) -> Array:
-    """Weights in proportion to odds, without those that would change nothing."""
+def law_shares(laws: Sequence[Law], evidence: Array, n_runs: int, scores: Array) -> Array:
+    """Weight of each law, in proportion to its odds; those that would change nothing get none.
+
+    Args:
+        laws: for their standings; laws without any, all of them, start alike.
+        evidence: log evidence of each.
+        n_runs: runs behind it.
+        scores: mean absolute log error of each in the backtests; NaN without any.
+    """
+    standings = np.array([law.standing for law in laws])
+    odds = standings if standings.any() else np.ones(len(laws))
+    share = min(1.0, _EVIDENCE_RUNS / n_runs)
+    odds = odds * np.exp(share * (evidence - evidence.max()))
+    if np.all(np.isfinite(scores)):
+        odds = odds / np.maximum(scores, max(float(scores.min()), 1e-10))
     shares = odds / odds.sum()
     shares = np.where(shares < _NEGLIGIBLE, 0.0, shares)
     return np.asarray(shares / shares.sum())
 
 
 @dataclass(frozen=True, eq=False)
-class _ErrorTable:
+class ErrorTable:
     """Backtests of several laws side by side, one row a held-out run and fold.
 
     Where a law could not be fitted to a fold it is given the worst error of the others there.
@@ -197,6 +226,37 @@ class _ErrorTable:
     row: Indices
     log_errors: Array
     reach: Array
+
+    @classmethod
+    def of(cls, all_errors: Sequence[RollingErrors]) -> ErrorTable:
+        """The backtests of several laws, by the same folds."""
+        keys = sorted(
+            {
+                (int(fold), int(row))
+                for errors in all_errors
+                for fold, row in zip(errors.fold, errors.row, strict=True)
+            }
+        )
+        position = {key: index for index, key in enumerate(keys)}
+        matrix = np.full((len(keys), len(all_errors)), np.nan)
+        reach = np.zeros(len(keys))
+        for column, errors in enumerate(all_errors):
+            own = [position[int(f), int(r)] for f, r in zip(errors.fold, errors.row, strict=True)]
+            matrix[own, column] = errors.log_error
+            reach[own] = errors.reach
+        if keys:
+            # With its sign: an error of the other sign would cancel in the mean and be rewarded.
+            place = np.nanargmax(np.abs(matrix), axis=1)
+            worst = np.take_along_axis(matrix, place[:, None], axis=1)
+            matrix = np.where(np.isnan(matrix), worst, matrix)
+        fold, row = np.array(keys, dtype=np.int64).reshape(-1, 2).T
+        return cls(fold, row, matrix, reach)
+
+    def scores(self, ordered: bool = True) -> Array:
+        """Mean absolute log error of each law, see `fold_emphasis`; NaN without backtests."""
+        if not self.fold.size:
+            return np.full(self.log_errors.shape[1], np.nan)
+        return np.asarray(fold_emphasis(self.fold, ordered) @ np.abs(self.log_errors))
 
     def weighted(
         self, candidates: Candidates, names: Sequence[str], shares: Array
@@ -215,28 +275,3 @@ class _ErrorTable:
                 residuals[fold] = pooled(own, weights / weights.sum())
         log_errors = pooled(self.log_errors.T, shares)
         return RollingErrors(self.fold, self.row, log_errors, self.reach, {}, residuals)
-
-
-def _error_table(candidates: Candidates, names: Sequence[str]) -> _ErrorTable:
-    all_errors = [candidates.errors[name] for name in names]
-    keys = sorted(
-        {
-            (int(fold), int(row))
-            for errors in all_errors
-            for fold, row in zip(errors.fold, errors.row, strict=True)
-        }
-    )
-    position = {key: index for index, key in enumerate(keys)}
-    matrix = np.full((len(keys), len(names)), np.nan)
-    reach = np.zeros(len(keys))
-    for column, errors in enumerate(all_errors):
-        own = [position[int(f), int(r)] for f, r in zip(errors.fold, errors.row, strict=True)]
-        matrix[own, column] = errors.log_error
-        reach[own] = errors.reach
-    if keys:
-        # With its sign: an error of the other sign would cancel in the mean and be rewarded.
-        place = np.nanargmax(np.abs(matrix), axis=1)
-        worst = np.take_along_axis(matrix, place[:, None], axis=1)
-        matrix = np.where(np.isnan(matrix), worst, matrix)
-    fold, row = np.array(keys, dtype=np.int64).reshape(-1, 2).T
-    return _ErrorTable(fold, row, matrix, reach)

@@ -8,7 +8,7 @@ import numpy as np
 
 from isoloss.arrays import Array
 from isoloss.errors import FitError
-from isoloss.fitting import ErrorScale, Objective
+from isoloss.fitting import Objective
 from isoloss.forecasting.correction import Correction, correct
 from isoloss.forecasting.ensemble import (
     DEFAULT_BOOTSTRAP,
@@ -26,13 +26,18 @@ from isoloss.forecasting.prediction import (
     Prediction,
     check_level,
     deviations_of_law,
+    inputs_of_points,
     make_prediction,
+    names_of_points,
     one_by_one,
     point_text,
     points_as_columns,
+    region_of_fit,
     unsound,
 )
-from isoloss.laws import Law
+from isoloss.forecasting.reach import Region
+from isoloss.forecasting.rolling import folds_for
+from isoloss.laws import LOSS, PARAMS, TOKENS, Law, candidates_for
 from isoloss.notes import Note, Severity
 from isoloss.runs import Runs
 
@@ -49,6 +54,7 @@ def forecast(
     points: Sequence[Point],
     *,
     laws: Sequence[Law] | None = None,
+    target: str = LOSS.name,
     objective: Objective | str = "huber",
     bootstrap: int = DEFAULT_BOOTSTRAP,
     level: float = DEFAULT_LEVEL,
@@ -60,8 +66,11 @@ def forecast(
 
     Args:
         runs: the table.
-        points: (N, D) of each run to predict.
-        laws: candidates; the whole catalogue where not given.
+        points: (N, D) of each run to predict, or the value of each column that tells it apart, by
+            name, such as `{"params": 7e9, "tokens": 1e12, "unique_tokens": 5e10}`.
+        laws: candidates; those of the catalogue for these columns where not given, see
+            `candidates_for`.
+        target: what to predict, where no laws are given.
         objective: what fits minimise.
         bootstrap: replicates of each law.
         level: probability with which each interval should hold.
@@ -71,14 +80,19 @@ def forecast(
 
     Raises:
         FitError: no law can be fitted, or none can be believed at the points.
-        InputError: a point is unusable.
+        InputError: a point is unusable, or no law reads what it tells.
     """
-    points_as_columns(points)
     check_level(level)
+    if len(points) == 0:
+        points_as_columns(points)
+    tried = tuple(laws or candidates_for(names_of_points(points), target))
+    read = {entry.name: entry for law in tried for entry in law.inputs}
+    columns = points_as_columns(points, inputs_of_points(points, tuple(read.values())))
     candidates = fit_candidates(
         runs,
-        laws,
+        tried,
         objective=objective,
+        folds=folds_for(runs, columns, read.values()),
         bootstrap=bootstrap,
         seed=seed,
         threads=threads,
@@ -98,16 +112,21 @@ def combine(
     Raises:
         FitError: no law can be believed at the points.
     """
-    region = candidates.region
-    columns = points_as_columns(points)
-    by_law = {
-        name: deviations_of_law(fit, region, columns) for name, fit in candidates.fits.items()
-    }
+    columns = points_as_columns(points, inputs_of_points(points, candidates.inputs))
+    signed = frozenset(entry.name for entry in candidates.inputs if not entry.positive)
+    region = Region.of({name: candidates.runs.column(name) for name in columns}, signed)
     named = one_by_one(columns)
+    own = {
+        name: {entry.name: columns[entry.name] for entry in fit.law.inputs}
+        for name, fit in candidates.fits.items()
+    }
+    by_law: dict[str, list[Deviations]] = {}
     left_out = dict(candidates.refused)
-    for name, everything in by_law.items():
-        for point, deviations in zip(named, everything, strict=True):
-            reasons = unsound(candidates.fits[name], region, point, deviations)
+    for name, fit in candidates.fits.items():
+        seen = region_of_fit(fit)
+        by_law[name] = deviations_of_law(fit, seen, own[name])
+        for point, deviations in zip(named, by_law[name], strict=True):
+            reasons = unsound(fit, seen, point, deviations)
             if reasons and name not in left_out:
                 left_out[name] = f"at {point_text(point)} {'; '.join(reasons)}"
     names = [name for name in candidates.fits if name not in left_out]
@@ -117,11 +136,14 @@ def combine(
     ensemble = weigh(candidates, names)
     used = [name for name in names if ensemble.weights[name] > 0]
     shares = np.array([ensemble.weights[name] for name in used])
-    losses = np.stack([candidates.fits[name].surface.predict(**columns) for name in names])
-    logs = np.log(losses[[names.index(name) for name in used]])
+    values = np.stack([candidates.fits[name].surface.predict(**own[name]) for name in names])
+    first = candidates.fits[used[0]]
+    logs = first.scale.of(values[[names.index(name) for name in used]])
     centre = pooled(logs, shares)
-    correction, growth = correct(candidates, ensemble)
-    added = correction.at(columns["params"], columns["tokens"])
+    correction, growth, added = None, ensemble.growth, np.zeros(len(named))
+    if columns.keys() == {PARAMS.name, TOKENS.name} and first.law.target.positive:
+        correction, growth = correct(candidates, ensemble)
+        added = correction.at(columns["params"], columns["tokens"])
     beyond = extrapolation_deviation(growth, region.reach(**columns), region.aside(**columns))
     noise = float(shares @ [candidates.fits[name].noise for name in used])
     used_fits = [candidates.fits[name] for name in used]
@@ -139,21 +161,23 @@ def combine(
                 level,
                 freedom,
                 region,
-                ErrorScale(),
-                "loss",
+                first.scale,
+                first.law.target.name,
             )
         )
     return Forecast(
         tuple(predictions),
         {name: ensemble.weights[name] for name in sorted(used, key=lambda n: -ensemble.weights[n])},
         {name: candidates.fits[name] for name in used},
-        {name: tuple(row.tolist()) for name, row in zip(names, losses, strict=True)},
+        {name: tuple(row.tolist()) for name, row in zip(names, values, strict=True)},
         _reasons(candidates, ensemble, left_out),
         (*_notes(candidates, ensemble, predictions), *_moved(correction, added)),
     )
 
 
-def _moved(correction: Correction, added: Array) -> list[Note]:
+def _moved(correction: Correction | None, added: Array) -> list[Note]:
+    if correction is None:
+        return []
     farthest = float(np.max(np.abs(np.expm1(added))))
     if farthest < _NOTICEABLE:
         return []
@@ -181,8 +205,9 @@ def _reasons(
         skipped = f", {failed} fold{'s' * (failed > 1)} too small for it" if failed else ""
         residual = candidates.fits[name].mean_abs_rel_error
         lines[name] = (
-            f"weight {weight:.2f}: {100 * score:.2f} % error when predicting the dearer runs "
-            f"from the cheaper{skipped}, {100 * residual:.2f} % on the runs it was fitted to"
+            f"weight {weight:.2f}: {100 * score:.2f} % error when predicting "
+            f"{candidates.folds.asked}{skipped}, "
+            f"{100 * residual:.2f} % on the runs it was fitted to"
         )
     return {**lines, **{name: f"left out: {why}" for name, why in left_out.items()}}
 
@@ -214,7 +239,7 @@ def _notes(
                 Severity.WARNING,
             )
         )
-    farthest = max(prediction.extrapolation["flops"] for prediction in predictions)
+    farthest = max(prediction.extrapolation.get("flops", 0.0) for prediction in predictions)
     if farthest > _FAR:
         notes.append(
             Note(

@@ -155,6 +155,19 @@ def points_as_columns(
     }
 
 
+def names_of_points(points: Sequence[Point]) -> tuple[str, ...]:
+    """The columns that points tell of runs: N and D, or those that the first one names."""
+    first = points[0] if len(points) else ()
+    return tuple(first) if isinstance(first, Mapping) else (PARAMS.name, TOKENS.name)
+
+
+def inputs_of_points(points: Sequence[Point], read: Sequence[Input]) -> tuple[Input, ...]:
+    """What points have to give for laws that read some inputs; a pair is N and D in any case."""
+    in_pairs = bool(points) and not isinstance(points[0], Mapping)
+    every = (PARAMS, TOKENS, *read) if in_pairs else tuple(read)
+    return tuple({entry.name: entry for entry in every}.values())
+
+
 def _form_of_point(inputs: Sequence[Input]) -> str:
     names = [entry.name for entry in inputs]
     if names == ["params", "tokens"]:

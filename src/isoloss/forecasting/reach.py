@@ -84,17 +84,32 @@ class Region:
 
         The largest excess over any end of the range of a column, or of C where N and D are there.
         """
-        every = _with_derived(columns)
-        excess = [np.zeros(np.broadcast_shapes(*(np.shape(each) for each in every.values())))]
-        for name in self._sizes():
-            low, high = self.ranges[name]
-            if name in self.signed:
-                width = max(high - low, np.finfo(np.float64).tiny)
-                excess += [(every[name] - high) / width, (low - every[name]) / width]
-            else:
-                excess += [np.log(every[name] / high), np.log(low / every[name])]
-        farthest: Array = np.maximum.reduce(np.broadcast_arrays(*excess))
+        outside = [np.abs(each) for each in self.excess(**columns).values()]
+        farthest: Array = np.maximum.reduce(np.broadcast_arrays(*outside))
         return farthest
+
+    def excess(self, **columns: npt.ArrayLike) -> dict[str, Array]:
+        """How far outside the range of each column points lie: above it positive, inside it 0.
+
+        The natural log of how many times, for columns of any sign in their own range; of C too
+        where N and D are there.
+        """
+        found = {}
+        for name, place in self.places(**columns).items():
+            low, high = self._place(name, np.array(self.ranges[name]))
+            found[name] = np.maximum(place - high, 0.0) + np.minimum(place - low, 0.0)
+        return found
+
+    def places(self, **columns: npt.ArrayLike) -> dict[str, Array]:
+        """Where points lie in each column, in logs or in units of its range, and in C likewise."""
+        every = _with_derived(columns)
+        return {name: self._place(name, every[name]) for name in self._sizes()}
+
+    def _place(self, name: str, values: Array) -> Array:
+        if name not in self.signed:
+            return np.log(values)
+        low, high = self.ranges[name]
+        return values / max(high - low, float(np.finfo(np.float64).tiny))
 
     def aside(self, **columns: npt.ArrayLike) -> Array:
         """Natural log of how many times outside the runs' range of D/N points lie, 0 inside."""

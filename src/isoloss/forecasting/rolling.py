@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,27 +17,36 @@ from isoloss.fitting.solver import solve
 from isoloss.fitting.starts import random_starts
 from isoloss.fitting.tables import GivenTables
 from isoloss.forecasting.reach import Region
+from isoloss.laws import PARAMS, TOKENS, Input
 from isoloss.runs import Runs
 
 SHARES = (0.4, 0.55, 0.7, 0.85)
 _STARTS = 12
 # The smallest table of which a share still tells something.
 _MIN_FITTED = 4
+# Points that lie on average less than this outside a table, in logs, count as inside.
+_OUTSIDE = 0.05
+# Parts that a table falls into where nothing orders its runs.
+_PARTS = 5
 # ln(predicted/measured) beyond this is a failure whatever its size; it keeps averages finite.
 _LARGEST_ERROR = 1.0
 
 
 @dataclass(frozen=True)
 class Folds:
-    """Which runs each fold fits, cheapest first by C = 6 N D.
+    """Which runs each fold fits.
 
     Attributes:
         fitted: shape (rows, folds); the runs not fitted are the ones predicted.
         shares: the share of runs that each fold fits.
+        asked: what is predicted from what, for people.
+        ordered: whether later folds fit more, and are more like the forecast.
     """
 
     fitted: Mask
     shares: tuple[float, ...]
+    asked: str = "the dearer runs from the cheaper"
+    ordered: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,19 +78,66 @@ def folds_by_compute(runs: Runs, shares: tuple[float, ...] = SHARES) -> Folds:
     the FLOPs, that it has; without any it has no folds. Folds that would leave nothing to predict,
     too little to fit, or repeat another are left out.
     """
-    flops = _costs(runs)
+    with np.errstate(all="ignore"):
+        return _in_order(np.log(_costs(runs)), shares)
+
+
+def folds_for(
+    runs: Runs,
+    points: Mapping[str, Array],
+    inputs: Iterable[Input],
+    shares: tuple[float, ...] = SHARES,
+) -> Folds:
+    """Folds that predict runs lying beyond the fitted ones as points lie beyond the table.
+
+    Points of N and D alone, whose compute says how far they lie: see `folds_by_compute`. With other
+    columns, runs are put in order along the direction in which the points lie outside the table on
+    average, each column counting by how far, in logs. Points inside the table are more like runs
+    left out at random: each fifth is then predicted from the other four.
+
+    Args:
+        runs: the table.
+        points: what is known of each point, one array a column.
+        inputs: what these columns are.
+        shares: of the runs to fit, those farthest from the points first.
+    """
+    if points.keys() == {PARAMS.name, TOKENS.name}:
+        return folds_by_compute(runs, shares)
+    signed = frozenset(entry.name for entry in inputs if not entry.positive)
+    columns = {name: runs.numbers(name, name not in signed) for name in points}
+    region = Region.of(columns, signed)
+    outside = {name: float(np.mean(each)) for name, each in region.excess(**points).items()}
+    if max(map(abs, outside.values())) < _OUTSIDE:
+        return _fifths(len(runs))
+    places = region.places(**columns)
+    along = np.sum([far * places[name] for name, far in outside.items()], axis=0)
+    asked = "the runs farthest towards the points from the others"
+    return _in_order(along / max(map(abs, outside.values())), shares, asked)
+
+
+def _fifths(count: int) -> Folds:
+    """Each fifth of a table, drawn at random, from the other four."""
+    fold = np.random.default_rng(0).permutation(count) % _PARTS
+    fitted = fold[:, None] != np.arange(_PARTS)
+    able = fitted.sum(axis=0) >= _MIN_FITTED
+    shares = tuple(fitted.mean(axis=0)[able].tolist())
+    return Folds(fitted[:, able], shares, "each fifth of the runs from the others", ordered=False)
+
+
+def _in_order(place: Array, shares: tuple[float, ...], asked: str = Folds.asked) -> Folds:
+    """Folds that fit the given shares of a table, in order of place."""
     kept: list[Mask] = []
     used: list[float] = []
     for share in shares:
-        largest = np.quantile(flops, share)
+        last = np.quantile(place, share)
         # Budgets of one IsoFLOP profile differ by rounding.
-        fitted = flops <= largest * (1 + 1e-6)
+        fitted = place <= last + 1e-6
         distinct = not any(np.array_equal(fitted, other) for other in kept)
-        if distinct and _MIN_FITTED <= fitted.sum() < len(runs):
+        if distinct and _MIN_FITTED <= fitted.sum() < place.size:
             kept.append(fitted)
             used.append(float(fitted.mean()))
-    columns = np.column_stack(kept) if kept else np.empty((len(runs), 0), dtype=bool)
-    return Folds(columns, tuple(used))
+    columns = np.column_stack(kept) if kept else np.empty((place.size, 0), dtype=bool)
+    return Folds(columns, tuple(used), asked)
 
 
 def _costs(runs: Runs) -> Array:
@@ -90,7 +146,7 @@ def _costs(runs: Runs) -> Array:
     if {"params", "tokens"} <= names:
         return runs.flops
     known = [name for name in ("flops", "params", "tokens") if name in names]
-    return runs.column(known[0]) if known else np.zeros(len(runs))
+    return runs.column(known[0]) if known else np.ones(len(runs))
 
 
 def rolling_errors(

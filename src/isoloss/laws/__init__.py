@@ -7,6 +7,7 @@ from isoloss.laws.catalogue import (
     DEFAULT_LAW,
     FAMILIES,
     REFERENCE_LAW,
+    candidates_for,
     find_family,
     find_law,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "Target",
     "WorkingLaw",
     "broken_law",
+    "candidates_for",
     "find_family",
     "find_law",
     "law_from_definition",

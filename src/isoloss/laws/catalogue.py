@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from isoloss.errors import InputError
 from isoloss.laws.broken import BROKEN_1, BROKEN_2, BROKEN_3, broken_law
@@ -25,6 +26,7 @@ from isoloss.laws.learning_rate_surface import (
 from isoloss.laws.mixing import mixing_law
 from isoloss.laws.null_model import LOG_COMPUTE
 from isoloss.laws.overtraining import OVERTRAINING
+from isoloss.laws.own_share import own_share_law
 from isoloss.laws.parallel_scaling import PARALLEL_POWER, PARALLEL_SCALING
 from isoloss.laws.power import FLOPS, POWER_FLOPS, POWER_PARAMS, POWER_TOKENS, STEPS
 from isoloss.laws.reconciliation import CHINCHILLA_NONEMBEDDING
@@ -42,7 +44,7 @@ from isoloss.laws.upcycling import (
 from isoloss.laws.vocabulary import VOCABULARY, VOCABULARY_DILUTING, VOCABULARY_OF_TEXT
 from isoloss.laws.width import WIDTH_LAW
 
-# The laws that a weighted forecast considers unless told otherwise.
+# The laws that a weighted forecast from N and D considers unless told otherwise.
 CANDIDATES: tuple[Law, ...] = (
     *(FARSEER, CHINCHILLA, COUPLED, OVERTRAINING, KAPLAN, COMPUTE),
     *(FARSEER_HELD, COUPLED_HELD),
@@ -113,6 +115,51 @@ def find_family(name: str, inputs: Sequence[str], target: str) -> Law:
             expected="one of " + ", ".join(FAMILIES),
         )
     return FAMILIES[name](inputs, target)
+
+
+def candidates_for(columns: Collection[str], target: str = LOSS.name) -> tuple[Law, ...]:
+    """The laws that a weighted forecast considers for runs told apart by some columns.
+
+    Those of the catalogue with a standing that read nothing else and predict the target; where
+    there is none, those without a standing; and where the catalogue has none at all, laws made for
+    the columns: power laws of one of them, broken or not, and mixing laws of several.
+
+    Args:
+        columns: what is known of each run.
+        target: the column to predict.
+
+    Raises:
+        InputError: a column is read by none of these laws.
+    """
+    wanted = set(columns)
+    able = [
+        law
+        for law in CATALOGUE.values()
+        if law.target.name == target and {entry.name for entry in law.inputs} <= wanted
+    ]
+    laws = [law for law in able if law.standing > 0] or able or _made_for(list(columns), target)
+    unread = [name for name in columns if all(name not in law.columns for law in laws)]
+    if unread or not columns:
+        others = ", ".join(name for name in columns if name not in unread)
+        raise InputError(
+            f"no law predicts {target} from {', '.join(unread) or 'nothing'}"
+            + (f" beside {others}" if others else ""),
+            expected="the inputs of laws, as isoloss laws shows them, or a law of your own",
+        )
+    return tuple(laws)
+
+
+def _made_for(columns: Sequence[str], target: str) -> list[Law]:
+    if len(columns) < 2:
+        return [_broken(breaks, columns, target) for breaks in range(4) if columns]
+    if any(name in law.columns for law in CATALOGUE.values() for name in columns):
+        # Sizes and the like are no shares of a mixture.
+        return []
+    own = [own_share_law(columns, each, target) for each in columns]
+    return [
+        mixing_law(columns, target),
+        *(replace(law, name=f"{law.name}-{each}") for law, each in zip(own, columns, strict=True)),
+    ]
 
 
 def find_law(name: str) -> Law:

@@ -10,7 +10,7 @@ import numpy as np
 from isoloss.arrays import Array
 from isoloss.errors import InputError
 from isoloss.laws.coordinates import Centre, WorkingLaw, working_law
-from isoloss.laws.formula import FUNCTIONS
+from isoloss.laws.functions import FUNCTIONS
 from isoloss.laws.law import Coordinates, Input, Law
 
 # Names that formulas, or the functions made from them in Python and JavaScript, use themselves.

@@ -13,7 +13,17 @@ import numpy.typing as npt
 import sympy
 
 from isoloss.arrays import Array
-from isoloss.laws.formula import EXPREL, Expm1, Larger, Log1p, LogGamma, Maximum, Minimum
+from isoloss.laws.functions import (
+    EXPREL,
+    Expm1,
+    Larger,
+    Log1p,
+    LogGamma,
+    LogRise,
+    Maximum,
+    Minimum,
+)
+from isoloss.laws.rising import log_rise
 
 # Below this the closed form of exprel loses digits to cancellation, above it the series needs
 # more than the terms kept here.
@@ -76,6 +86,7 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     Maximum.__name__: np.maximum,
     Minimum.__name__: np.minimum,
     LogGamma.__name__: log_gamma,
+    LogRise.__name__: log_rise,
     Expm1.__name__: np.expm1,
     Log1p.__name__: np.log1p,
 }

@@ -16,7 +16,6 @@ _EXCESS = f"max({_EPOCHS} - {1 + _ROUNDING!r}, 1e-200)"
 
 REPEATED_DIFFUSION = Law(
     name="repeated-diffusion",
-    standing=0.0,
     title="Diffusion on repeated data: E + A/N^alpha + B/D'^beta, D' first rises, then falls",
     formula=(
         "E + A/params**alpha"

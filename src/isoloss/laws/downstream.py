@@ -22,7 +22,6 @@ def _published(name: str, data: str, tasks: int, values: tuple[float, float, flo
 
 DOWNSTREAM = Law(
     name="downstream",
-    standing=0,
     title="Downstream error: epsilon - k exp(-gamma L)",
     formula="epsilon - k*exp(-gamma*loss)",
     parameters=(positive("epsilon"), positive("k"), positive("gamma")),
@@ -57,7 +56,6 @@ DOWNSTREAM = Law(
 
 EMERGENT = Law(
     name="emergent",
-    standing=0,
     title="Emergence: epsilon - k max(tau - L, 0), linear in the loss below an onset tau",
     formula="epsilon - k*max(tau - loss, 0)",
     parameters=(positive("epsilon"), positive("k"), positive("tau")),

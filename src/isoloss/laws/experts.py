@@ -29,7 +29,6 @@ _ALPHA = positive("alpha", start=(0.05, 0.5), upper=3.0)
 
 ROUTED = Law(
     name="routed",
-    standing=0.0,
     title="Routed: ln L = a ln N + b ln E^ + c ln N ln E^ + d, E^ a saturating number of experts",
     formula=f"exp(d)*active_params**a*{_SATURATING}**(b + c*log(active_params))",
     inputs=_WITH_SIZE,
@@ -47,7 +46,6 @@ ROUTED = Law(
 
 EFFECTIVE_EXPERTS = Law(
     name="effective-experts",
-    standing=0.0,
     title="Experts multiply N: E + A/(N experts^k)^alpha",
     formula="E + A/(active_params*experts**k)**alpha",
     inputs=_WITH_SIZE,
@@ -59,7 +57,6 @@ EFFECTIVE_EXPERTS = Law(
 
 COUPLED_EXPERTS = Law(
     name="coupled-experts",
-    standing=0.0,
     title="Experts help small models more: E + A experts^(gamma ln N - delta)/N^alpha",
     formula="E + A*experts**(gamma*log(active_params) - delta)/active_params**alpha",
     inputs=_WITH_SIZE,
@@ -75,7 +72,6 @@ COUPLED_EXPERTS = Law(
 
 JOINT_EXPERTS = Law(
     name="joint-experts",
-    standing=0.0,
     title="Experts, N and D: C + A E^^delta N^(alpha + gamma ln E^) + B E^^omega D^(beta + zeta ln"
     " E^)",
     formula=(

@@ -1,4 +1,4 @@
-"""Formulas as text: a whitelist parser from Python syntax to SymPy, and the functions it knows.
+"""Formulas as text: a whitelist parser from Python syntax to SymPy.
 
 Text is never evaluated. It is parsed with `ast`, every node is checked against a short list, and
 a SymPy expression is built from it, from which values, derivatives, LaTeX and JavaScript come.
@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy
-from sympy.codegen import cfunctions
-from sympy.core.logic import fuzzy_and, fuzzy_or
 
 from isoloss.errors import InputError
+from isoloss.laws.functions import FUNCTIONS
 
 MAX_CHARACTERS = 2000
 # Python's own parser and the visitor below recurse once a level; real laws stay under 20.
@@ -30,180 +29,15 @@ _MAX_DENOMINATOR = 1000
 _EXCERPT = 60
 
 
-class _Exprel(sympy.Function):  # type: ignore[misc]
-    """Base of the SymPy functions exprel0, exprel1, ...; each differentiates into the next."""
-
-    nargs = 1
-    order: int
-
-    @classmethod
-    def eval(cls, argument: Any) -> Any:
-        return sympy.Rational(1, cls.order + 1) if argument == 0 else None
-
-    def _eval_evalf(self, precision: int) -> Any:
-        k = self.order
-        return (sympy.hyper((k + 1,), (k + 2,), self.args[0]) / (k + 1))._eval_evalf(precision)
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return EXPREL[self.order + 1](self.args[0])
-
-
-# A law needs its own value and two derivatives. Each class is a name of this module too, under
-# which pickle finds it.
-EXPREL: tuple[Any, ...] = tuple(
-    type(f"exprel{order}", (_Exprel,), {"order": order}) for order in range(4)
-)
-exprel0, exprel1, exprel2, exprel3 = EXPREL
-
-
-class _Real(sympy.Function):  # type: ignore[misc]
-    """Base of the functions below, which have real arguments."""
-
-    is_real = True
-
-
-class Larger(_Real):
-    """Larger(a, b, c, d) is c where a >= b, and d elsewhere."""
-
-    nargs = 4
-
-    @classmethod
-    def eval(cls, first: Any, second: Any, then: Any, otherwise: Any) -> Any:
-        """The branch, or None where it is not known which."""
-        if then == otherwise:
-            return then
-        if first.is_comparable and second.is_comparable:
-            return then if float(first) >= float(second) else otherwise
-        return None
-
-    def _eval_derivative(self, symbol: Any) -> Any:
-        first, second, then, otherwise = self.args
-        return Larger(first, second, then.diff(symbol), otherwise.diff(symbol))
-
-
-# SymPy's own Max and Min become numpy.amax and numpy.amin, which do not broadcast.
-class Maximum(_Real):
-    """The larger of two arguments; its slope where they are equal is that of the first."""
-
-    nargs = 2
-
-    @classmethod
-    def eval(cls, first: Any, second: Any) -> Any:
-        """The argument, or None where it is not known which."""
-        return Larger.eval(first, second, first, second)
-
-    def _eval_derivative(self, symbol: Any) -> Any:
-        first, second = self.args
-        return Larger(first, second, first.diff(symbol), second.diff(symbol))
-
-    def _eval_is_positive(self) -> Any:
-        return fuzzy_or(argument.is_positive for argument in self.args)
-
-    def _eval_is_negative(self) -> Any:
-        return fuzzy_and(argument.is_negative for argument in self.args)
-
-
-class Minimum(_Real):
-    """The smaller of two arguments; its slope where they are equal is that of the first."""
-
-    nargs = 2
-
-    @classmethod
-    def eval(cls, first: Any, second: Any) -> Any:
-        """The argument, or None where it is not known which."""
-        return Larger.eval(second, first, first, second)
-
-    def _eval_derivative(self, symbol: Any) -> Any:
-        first, second = self.args
-        return Larger(second, first, first.diff(symbol), second.diff(symbol))
-
-    def _eval_is_positive(self) -> Any:
-        return fuzzy_and(argument.is_positive for argument in self.args)
-
-    def _eval_is_negative(self) -> Any:
-        return fuzzy_or(argument.is_negative for argument in self.args)
-
-
-class LogGamma(_Real):
-    """LogGamma(k, x) is derivative number k of log Γ(x), for positive x.
-
-    SymPy's own loggamma and polygamma write out the factorials and harmonic numbers of integers.
-    """
-
-    nargs = 2
-
-    @classmethod
-    def eval(cls, order: Any, argument: Any) -> Any:
-        """The zeros of log Γ, or else None."""
-        zero = order == 0 and argument.is_Number and float(argument) in (1.0, 2.0)
-        return sympy.Integer(0) if zero else None
-
-    def _eval_evalf(self, precision: int) -> Any:
-        order, x = self.args
-        if order == 0:
-            return sympy.loggamma(x, evaluate=False)._eval_evalf(precision)
-        return sympy.polygamma(order - 1, x, evaluate=False)._eval_evalf(precision)
-
-    def _eval_derivative(self, symbol: Any) -> Any:
-        order, x = self.args
-        return LogGamma(order + 1, x) * x.diff(symbol)
-
-
-class _SignOfArgument(_Real):
-    nargs = 1
-    exact: Any
-
-    @classmethod
-    def eval(cls, argument: Any) -> Any:
-        return sympy.Integer(0) if argument == 0 else None
-
-    def _eval_evalf(self, precision: int) -> Any:
-        return self.exact(self.args[0], evaluate=False)._eval_evalf(precision)
-
-    def _eval_is_positive(self) -> Any:
-        return self.args[0].is_positive
-
-    def _eval_is_negative(self) -> Any:
-        return self.args[0].is_negative
-
-
-class Expm1(_SignOfArgument):
-    """The function exp(x) - 1, accurate through x = 0."""
-
-    exact = cfunctions.expm1
-
-    def _eval_derivative(self, symbol: Any) -> Any:
-        return sympy.exp(self.args[0]) * self.args[0].diff(symbol)
-
-
-class Log1p(_SignOfArgument):
-    """The function log(1 + x), accurate through x = 0."""
-
-    exact = cfunctions.log1p
-
-    def _eval_derivative(self, symbol: Any) -> Any:
-        return self.args[0].diff(symbol) / (1 + self.args[0])
-
-
-def _boxcox(base: Any, exponent: Any) -> Any:
-    logarithm = sympy.log(base)
-    return logarithm * EXPREL[0](exponent * logarithm)
-
-
-FUNCTIONS: Mapping[str, tuple[int, Callable[..., Any]]] = {
-    "exp": (1, sympy.exp),
-    "log": (1, sympy.log),
-    "sqrt": (1, sympy.sqrt),
-    "boxcox": (2, _boxcox),
-    "max": (2, Maximum),
-    "min": (2, Minimum),
-    "lgamma": (1, lambda argument: LogGamma(0, argument)),
-    "expm1": (1, Expm1),
-    "log1p": (1, Log1p),
-}
-
 # Where the real values of a function begin.
-_ABOVE: Mapping[str, float] = {"log": 0, "sqrt": 0, "boxcox": 0, "lgamma": 0, "log1p": -1}
+_ABOVE: Mapping[str, float] = {
+    "log": 0,
+    "sqrt": 0,
+    "boxcox": 0,
+    "lgamma": 0,
+    "lrise": 0,
+    "log1p": -1,
+}
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
@@ -217,7 +51,8 @@ def parse_formula(text: str, symbols: Mapping[str, Any], *, where: str = "formul
     """Turn a formula such as `E + A / params**alpha` into a SymPy expression.
 
     Allowed are numbers, the names in `symbols`, `+ - * / **`, and the functions exp, log, sqrt,
-    boxcox(u, e) = (u**e - 1)/e, max and min of two arguments, lgamma(x) = log Γ(x) for positive x,
+    boxcox(u, e) = (u**e - 1)/e, max and min of two arguments, lgamma(x) = log Γ(x) and
+    lrise(x, n) = log(Γ(x + n)/(Γ(x) x^n)) for positive x and n from 0 on,
     expm1(x) = exp(x) - 1 and log1p(x) = log(1 + x).
 
     Args:

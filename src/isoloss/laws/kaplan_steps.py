@@ -13,7 +13,6 @@ from isoloss.laws.power import STEPS
 
 KAPLAN_STEPS = Law(
     name="kaplan-steps",
-    standing=0,
     title="Kaplan: (N_c/N)^alpha_N + (S_c/S)^alpha_S",
     formula="(N_c/params)**alpha_N + (S_c/steps)**alpha_S",
     parameters=(positive("N_c"), positive("S_c"), positive("alpha_N"), positive("alpha_S")),

@@ -179,7 +179,7 @@ class Law:
         remark: what a user should know before using it.
         standing: how much more often than a law of one's own it is taken to extrapolate well,
             before a table has been seen: the prior odds in a weighted forecast. A law whose
-            standing is 0 takes part only where it is asked for by name.
+            standing is 0 takes part only where no law that has one does.
     """
 
     name: str
@@ -310,6 +310,11 @@ class Law:
             expected="one of " + (", ".join(entry.name for entry in self.published) or "none"),
         )
 
+    @property
+    def equation(self) -> str:
+        """What the law predicts and its formula, for example `loss = E + A/params**alpha`."""
+        return f"{self.target.name} = {self.formula}"
+
     def latex(self) -> str:
         """The law as LaTeX, for example L(N, D) = ..."""
         spelling = {self.symbols[entry.name]: entry.symbol for entry in self.inputs}
@@ -317,10 +322,9 @@ class Law:
         return f"{self.target.symbol}({arguments}) = {to_latex(self.expression, spelling)}"
 
     def javascript(self) -> str:
-        """The law as a JavaScript function over {inputs} and {parameters}."""
-        return to_javascript(
-            self.expression, [entry.name for entry in self.inputs], self.parameter_names
-        )
+        """The law as a JavaScript function over {inputs} and {parameters}, of its target."""
+        inputs = [entry.name for entry in self.inputs]
+        return to_javascript(self.expression, inputs, self.parameter_names, self.target.name)
 
     def to_json(self) -> dict[str, Any]:
         """Everything a program needs to show and evaluate the law."""

@@ -17,7 +17,6 @@ _SOURCE = "optima as in the Step Law, Li et al. 2025, arXiv:2503.04715; a bowl a
 
 LEARNING_RATE_SURFACE = Law(
     name="learning-rate-surface",
-    standing=0.0,
     title="Chinchilla times a bowl: (E + A/N^alpha + B/D^beta)(1 + p x^2 + q y^2),"
     " x = ln(lr/(c N^-gamma D^delta)), y = ln(b/(d D^epsilon))",
     formula=f"{_SURFACE}*(1 + p*{_RATE}**2 + q*{_BATCH}**2)",

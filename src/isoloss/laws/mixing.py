@@ -39,7 +39,6 @@ def mixing_law(domains: Sequence[str], target: str, *, complete: bool = True) ->
     linear = ("c",) if complete else ("c", "k")
     return Law(
         name="mixing",
-        standing=0,
         title="Data mixing: c + k exp(sum of t_j r_j)",
         formula=f"c + {'' if complete else 'k*'}exp({exponent})",
         parameters=(

@@ -41,7 +41,6 @@ def own_share_law(domains: Sequence[str], own: str, target: str, *, complete: bo
         factors.append(f"exp({slopes})")
     return Law(
         name="own-share",
-        standing=0.0,
         title="Own share and others: k (r_own + epsilon)^-alpha exp(sum of t_j r_j)",
         formula="*".join(factors),
         inputs=tuple(

@@ -15,7 +15,6 @@ _PARAMETERS = (
 
 PARALLEL_SCALING = Law(
     name="parallel-scaling",
-    standing=0.0,
     title="Parallel scaling: E + A/(N (1 + k ln P))^alpha",
     formula="E + A/(params*(1 + k*log(streams)))**alpha",
     inputs=(PARAMS, STREAMS),
@@ -28,7 +27,6 @@ PARALLEL_SCALING = Law(
 
 PARALLEL_POWER = Law(
     name="parallel-power",
-    standing=0.0,
     title="Parallel scaling without end: E + A/(N P^k)^alpha",
     formula="E + A/(params*streams**k)**alpha",
     inputs=(PARAMS, STREAMS),

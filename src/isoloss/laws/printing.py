@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import sympy
 from sympy.printing.jscode import JavascriptCodePrinter
 from sympy.printing.latex import LatexPrinter
 
-from isoloss.laws.formula import EXPREL, Expm1, Log1p, LogGamma, Maximum, Minimum
+from isoloss.laws.functions import EXPREL, Expm1, Log1p, LogGamma, LogRise, Maximum, Minimum
 
 _EXPREL_SOURCE = """\
 function exprel(k, t) {
@@ -41,8 +42,27 @@ function lgamma(x) {
 }
 """
 
-# Each function that JavaScript lacks.
-_SOURCES = {"exprel": _EXPREL_SOURCE, "lgamma": _LGAMMA_SOURCE}
+# As `log_rise` does it, without derivatives.
+_LRISE_SOURCE = """\
+function lrise(x, n) {
+  if (x === Infinity) return 0;
+  if (!(x >= 10)) return lgamma(x + n) - lgamma(x) - n * Math.log(x);
+  const stirling = z => {
+    let sum = 1 / 156;
+    for (const term of [-691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12])
+      sum = sum / (z * z) + term;
+    return sum / z;
+  };
+  const t = n / x, s = t / (2 + t), rest = stirling(x + n) - stirling(x);
+  if (t > 1) return (x + n - 0.5) * Math.log1p(t) - n + rest;
+  let tail = 0;
+  for (let j = 15; j >= 0; j--) tail = tail * s * s + 2 / (2 * j + 3);
+  return (x + n - 0.5) * s * (s * s * tail - t) + (n - 0.5) * t + rest;
+}
+"""
+
+# Each function that JavaScript lacks, those that another needs last.
+_SOURCES = {"exprel": _EXPREL_SOURCE, "lrise": _LRISE_SOURCE, "lgamma": _LGAMMA_SOURCE}
 _NATIVE = {
     Maximum.__name__: "Math.max",
     Minimum.__name__: "Math.min",
@@ -58,6 +78,8 @@ class _JavaScript(JavascriptCodePrinter):  # type: ignore[misc]
             return f"exprel({name.removeprefix('exprel')}, {self._print(expr.args[0])})"
         if name == LogGamma.__name__:
             return f"lgamma({self._print(expr.args[1])})"
+        if name == LogRise.__name__:
+            return f"lrise({', '.join(map(self._print, expr.args[2:]))})"
         return str(super()._print_Function(expr))
 
 
@@ -68,6 +90,9 @@ class _Latex(LatexPrinter):  # type: ignore[misc]
             name = rf"\varphi_{{{expr.order}}}"
         elif function == LogGamma:
             name, arguments = r"\log\Gamma", arguments[1:]
+        elif function == LogRise:
+            x, count = arguments[2:]
+            name, arguments = r"\log", (sympy.gamma(x + count) / sympy.gamma(x) / x**count,)
         elif function == Expm1:
             name, arguments = "", (sympy.exp(arguments[0]) - 1,)
         elif function == Log1p:
@@ -85,11 +110,21 @@ def to_latex(expression: Any, symbols: Mapping[Any, str]) -> str:
     return str(_Latex({"symbol_names": dict(symbols)}).doprint(expression))
 
 
-def to_javascript(expression: Any, inputs: Sequence[str], parameters: Sequence[str]) -> str:
-    """A JavaScript function `law(inputs, parameters)` over objects with those keys."""
+def to_javascript(
+    expression: Any, inputs: Sequence[str], parameters: Sequence[str], target: str = "loss"
+) -> str:
+    """A JavaScript function `law(inputs, parameters)` over objects with those keys.
+
+    A comment before it says which column it predicts.
+    """
     body = _JavaScript({"user_functions": _NATIVE}).doprint(sympy.sympify(expression))
-    needed = "".join(source for name, source in _SOURCES.items() if f"{name}(" in body)
+    needed = ""
+    for name, source in _SOURCES.items():
+        if f"{name}(" in needed + body:
+            needed += source
+    # Column names may hold anything, also what would end a comment.
     return (
-        f"{needed}function law({{{', '.join(inputs)}}}, {{{', '.join(parameters)}}}) {{\n"
+        f"{needed}// Predicts {json.dumps(target)}.\n"
+        f"function law({{{', '.join(inputs)}}}, {{{', '.join(parameters)}}}) {{\n"
         f"  return {body};\n}}\n"
     )

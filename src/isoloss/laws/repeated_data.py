@@ -22,7 +22,6 @@ def _worth(amount: str, unique: str, decay: str) -> str:
 
 REPEATED_DATA = Law(
     name="repeated-data",
-    standing=0.0,
     title="Repeated data: Chinchilla of the effective N' and D'",
     formula=(
         f"E + A/({_worth('params', _FED, 'R_N_star')})**alpha"

@@ -33,7 +33,6 @@ def _conditional(
 # The paper's b0 only multiplies a0, a1, a2: it is divided out of b1 and b2 and taken into those.
 CONDITIONAL_SHAPE = Law(
     name="conditional-shape",
-    standing=0.0,
     title="Shape factors: (a0 + a1 ln x + a2/x)(1 + b1 ln r + b2/r) L_opt",
     formula=(
         "(a0 + a1*log(width_ratio) + a2/width_ratio)"
@@ -67,7 +66,6 @@ CONDITIONAL_SHAPE = Law(
 
 CONDITIONAL_SHAPE_ADDED = Law(
     name="conditional-shape-added",
-    standing=0.0,
     title="Shape terms: a0 + a1 ln x + a2/x + b1 ln r + b2/r + L_opt",
     formula=(
         "a0 + a1*log(width_ratio) + a2/width_ratio"
@@ -112,7 +110,6 @@ def _morph(parameters: dict[str, float]) -> tuple[Published]:
 
 ASPECT = Law(
     name="aspect",
-    standing=0.0,
     title="Aspect ratio: (E + A/N^alpha + B/D^alpha)(1 + gamma (d_model/layers)^alpha)",
     formula=f"{_MORPH_SIZE}*(1 + gamma*(d_model/n_layers)**alpha)",
     inputs=(PARAMS, TOKENS, D_MODEL, N_LAYERS),
@@ -130,7 +127,6 @@ ASPECT = Law(
 
 ASPECT_FREE = Law(
     name="aspect-free",
-    standing=0.0,
     title="Aspect ratio: (E + A/N^alpha + B/D^alpha)(1 + gamma (d_model/layers)^eta)",
     formula=f"{_MORPH_SIZE}*(1 + gamma*(d_model/n_layers)**eta)",
     inputs=(PARAMS, TOKENS, D_MODEL, N_LAYERS),

@@ -14,7 +14,6 @@ AVERAGE_PARAMS = Input(
 SPARSE_PRETRAINING = replace(
     CHINCHILLA,
     name="sparse-pretraining",
-    standing=0.0,
     title="Pruned while training: E + A/N_avg^alpha + B/D^beta",
     formula="E + A/average_params**alpha + B/tokens**beta",
     inputs=(AVERAGE_PARAMS, TOKENS),

@@ -12,7 +12,6 @@ _SOURCE = "Test-Time Scaling Makes Overtraining Compute-Optimal, arXiv:2604.0141
 
 TRAIN_TO_TEST = Law(
     name="train-to-test",
-    standing=0.0,
     title="Train-to-test: E + A/N^alpha + B/D^beta + G/k^gamma",
     formula="E + A/params**alpha + B/tokens**beta + G/samples**gamma",
     inputs=(PARAMS, TOKENS, SAMPLES),
@@ -33,17 +32,19 @@ TRAIN_TO_TEST = Law(
 
 
 def _pass_at_k(mean: str, concentration: str) -> str:
-    """Formula of the mean of 1 - (1 - p)^k over a Beta distribution of chances p."""
-    failing = f"(1 - {mean})*{concentration}"
+    """Formula of the mean of 1 - (1 - p)^k over a Beta distribution of chances p.
+
+    That of equal chances and what a finite concentration adds, both of which keep their digits
+    where gamma functions of the concentration cancel.
+    """
     return (
-        f"1 - exp(lgamma({failing} + samples) - lgamma({failing})"
-        f" + lgamma({concentration}) - lgamma({concentration} + samples))"
+        f"-expm1(samples*log1p(-({mean})) + lrise((1 - {mean})*{concentration}, samples)"
+        f" - lrise({concentration}, samples))"
     )
 
 
 PASS_AT_K_OF_LOSS = Law(
     name="pass-at-k-of-loss",
-    standing=0.0,
     title="pass@k of k answers, chances Beta distributed about a logistic function of the loss",
     formula=_pass_at_k(
         "theta2/(1 + exp(theta1*(task_loss - theta0)))", "exp(theta3 + theta4*task_loss)"
@@ -67,7 +68,6 @@ _REDUCIBLE = "A/params**alpha + B/tokens**beta"
 
 PASS_AT_K_LAW = Law(
     name="pass-at-k",
-    standing=0.0,
     title="pass@k over N, D and k: Chinchilla inside a Beta distribution of chances",
     formula=_pass_at_k(
         f"theta2/(1 + exp({_REDUCIBLE} - theta0))", f"exp(theta3 + theta4*({_REDUCIBLE}))"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from isoloss.laws.experts import ACTIVE_PARAMS
 from isoloss.laws.law import TOKENS, Input, Law, positive, real
 
-DENSE_PARAMS = Input("dense_params", "N_1", "parameters of the dense model", improves=True)
+DENSE_PARAMS = Input("dense_params", "N_1", "parameters of the dense model")
 DENSE_TOKENS = Input("dense_tokens", "D_1", "training tokens of the dense model", improves=True)
 UPCYCLED_TOKENS = replace(TOKENS, symbol="D_2", unit="training tokens after upcycling")
 SPARSITY = Input("sparsity", "P", "parameters per active parameter", usual=(1, 32))
@@ -20,7 +20,6 @@ _ALPHA = positive("alpha", start=(0.05, 0.8), upper=3.0)
 
 UPCYCLED_DATA = Law(
     name="upcycled-data",
-    standing=0.0,
     title="Upcycling over tokens: E + A D1^-alpha1 D2^(-alpha2 + alpha3 ln D1)",
     formula="E + A*dense_tokens**(-alpha1)*tokens**(alpha3*log(dense_tokens) - alpha2)",
     inputs=(DENSE_TOKENS, UPCYCLED_TOKENS),
@@ -38,7 +37,6 @@ UPCYCLED_DATA = Law(
 
 UPCYCLED_SIZE = Law(
     name="upcycled-size",
-    standing=0.0,
     title="Upcycling over configurations: E + A/(N_act^alpha P^beta)",
     formula="E + A/(active_params**alpha*sparsity**beta)",
     inputs=(ACTIVE_PARAMS, SPARSITY),
@@ -55,7 +53,6 @@ UPCYCLED_SIZE = Law(
 
 UPCYCLED = Law(
     name="upcycled",
-    standing=0.0,
     title="Upcycling: E + A/N_act^alpha + B/(D1 + D2)^beta",
     formula=f"E + A/active_params**alpha + B/{_ALL_TOKENS}**beta",
     inputs=_WITH_TOKENS,
@@ -74,7 +71,6 @@ UPCYCLED = Law(
 # Kaplan's form joins N and D, so that what more tokens are worth also says where more size ends.
 UPCYCLED_COUPLED = Law(
     name="upcycled-coupled",
-    standing=0.0,
     title="Upcycling: (A P^(delta - kappa ln(N_act/N_1))/N_act^alpha + B/(D1 + D2))^beta",
     formula=(
         f"(A*sparsity**(delta - kappa*log{_ACTIVATION})/active_params**alpha"

@@ -31,7 +31,6 @@ _COEFFICIENTS = (
 
 VOCABULARY = Law(
     name="vocabulary",
-    standing=0.0,
     title="Vocabulary: -E + A1/N_nv^alpha1 + A2/N_v^alpha2 + B/D^beta",
     formula=(
         "-E + A1/non_vocabulary_params**alpha1 + A2/vocabulary_params**alpha2 + B/tokens**beta"
@@ -49,7 +48,6 @@ _SIZE_TERMS = "-E + A1/non_vocabulary_params**alpha1 + A2/vocabulary_size**alpha
 
 VOCABULARY_OF_TEXT = Law(
     name="vocabulary-of-text",
-    standing=0.0,
     title="Vocabulary, over characters of text: -E + A1/N_nv^alpha1 + A2/V^alpha2 + B/H^beta",
     formula=f"{_SIZE_TERMS} + B/characters**beta",
     inputs=(NON_VOCABULARY_PARAMS, VOCABULARY_SIZE, CHARACTERS),
@@ -62,7 +60,6 @@ VOCABULARY_OF_TEXT = Law(
 
 VOCABULARY_DILUTING = Law(
     name="vocabulary-diluting",
-    standing=0.0,
     title="Vocabulary that dilutes data: -E + A1/N_nv^alpha1 + A2/V^alpha2 + B V^kappa/H^beta",
     formula=f"{_SIZE_TERMS} + B*vocabulary_size**kappa/characters**beta",
     inputs=(NON_VOCABULARY_PARAMS, VOCABULARY_SIZE, CHARACTERS),

@@ -8,7 +8,6 @@ WIDTH = Input("width", "m", "width of the residual stream", improves=True, usual
 
 WIDTH_LAW = Law(
     name="width",
-    standing=0.0,
     title="Width: E + A/m^alpha",
     formula="E + A/width**alpha",
     inputs=(WIDTH,),

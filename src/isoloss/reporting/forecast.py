@@ -31,7 +31,7 @@ _SPREAD = 0.26
 _SMALLEST, _LARGEST = 32.0, 90.0
 
 
-def forecast_figure(forecast: Forecast, *, loss_label: str = "loss") -> Figure:
+def forecast_figure(forecast: Forecast, *, loss_label: str = "") -> Figure:
     """Draw predictions with intervals, and each law's own prediction with its weight.
 
     One row a point. A law's marker is the larger the more weight it has; laws without weight are
@@ -39,7 +39,7 @@ def forecast_figure(forecast: Forecast, *, loss_label: str = "loss") -> Figure:
 
     Args:
         forecast: the forecast.
-        loss_label: name of the loss, with its unit if known.
+        loss_label: name of what is predicted, with its unit if known.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -53,19 +53,29 @@ def forecast_figure(forecast: Forecast, *, loss_label: str = "loss") -> Figure:
     axes.set_ylim(count - 0.4, -0.6)
     axes.set_yticks(range(count), [_point_text(entry) for entry in forecast.predictions])
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"predicted {loss_label}")
+    axes.set_xlabel(f"predicted {loss_label or forecast.predictions[0].target}")
     level = forecast.predictions[0].level
+    first = forecast.predictions[0]
+    compute = "; × C: compute over the largest fitted run's" * bool(_reach_text(first))
     title(
         axes,
         "Forecast",
-        f"bars: {percent_text(level, 0)} interval for the measured loss of such a run; "
-        "× C: compute over the largest fitted run's",
+        f"bars: {percent_text(level, 0)} interval for the measured {first.target} of such a run"
+        f"{compute}",
     )
     return finish(figure)
 
 
 def _point_text(prediction: Prediction) -> str:
-    return f"{size_text(prediction.params)} : {size_text(prediction.tokens)}"
+    point = prediction.point
+    if list(point) == ["params", "tokens"]:
+        return " : ".join(map(size_text, point.values()))
+    return "\n".join(f"{name} {size_text(value)}" for name, value in point.items())
+
+
+def _reach_text(prediction: Prediction) -> str:
+    flops = prediction.extrapolation.get("flops")
+    return "" if flops is None else f"   {size_text(flops)}× C"
 
 
 def _draw_prediction(axes: Axes, row: int, prediction: Prediction) -> None:
@@ -80,7 +90,7 @@ def _draw_prediction(axes: Axes, row: int, prediction: Prediction) -> None:
         label=f"{percent_text(prediction.level, 0)} interval" if first else "",
     )
     axes.vlines(
-        prediction.loss,
+        prediction.value,
         row - 0.32,
         row + 0.32,
         color=INK,
@@ -89,8 +99,8 @@ def _draw_prediction(axes: Axes, row: int, prediction: Prediction) -> None:
         label="forecast" if first else "",
     )
     axes.annotate(
-        f"{prediction.loss:.4g}   [{prediction.lower:.4g}, {prediction.upper:.4g}]"
-        f"   {size_text(prediction.extrapolation['flops'])}× C",
+        f"{prediction.value:#.4g}   [{prediction.lower:#.4g}, {prediction.upper:#.4g}]"
+        f"{_reach_text(prediction)}",
         (1, row),
         xycoords=("axes fraction", "data"),
         xytext=(8, 0),

@@ -23,9 +23,9 @@ def formula_html(law: Law) -> Html:
         MissingExtraError: matplotlib is not installed.
     """
     try:
-        return _drawn(law.latex(), law.formula)
+        return _drawn(law.latex(), law.equation)
     except ValueError:
-        return element("code", f"loss = {law.formula}", class_="formula")
+        return element("code", law.equation, class_="formula")
 
 
 def _drawn(latex: str, plain: str) -> Html:
@@ -49,7 +49,7 @@ def _drawn(latex: str, plain: str) -> Html:
         commands.append(_COMMANDS[int(code)] + numbers)
     view = f"0 0 {box.width:.2f} {box.height:.2f}"
     return Html(
-        f'<svg class="formula" role="img" aria-label="{html.escape("loss = " + plain)}" '
+        f'<svg class="formula" role="img" aria-label="{html.escape(plain)}" '
         f'viewBox="{view}" style="width:{box.width / _SIZE:.2f}em" fill="currentColor">'
         f'<path d="{"".join(commands)}"/></svg>'
     )

@@ -18,6 +18,7 @@ from isoloss.reporting.style import (
     law_looks,
     new_figure,
     percent_text,
+    plain_scale,
     size_scale,
     title,
     widened,
@@ -53,13 +54,15 @@ def residual_figure(fit: Fit) -> Figure:
     for position, (entry, column) in enumerate(zip(inputs, fit.rows.inputs, strict=True)):
         axes = dress(figure.add_subplot(1, len(inputs), position + 1, ylim=(-largest, largest)))
         values = column[present]
-        size_scale(
-            axes,
-            "x",
-            widened(float(values.min()), float(values.max()), 1.25),
-            f"{entry.symbol}, {entry.unit}" if entry.unit else entry.symbol,
-        )
-        _draw(axes, values, errors, looks[fit.law.name].colour)
+        low, high = float(values.min()), float(values.max())
+        label = f"{entry.symbol}, {entry.unit}" if entry.unit else entry.symbol
+        # Shares of a mixture and the like may be zero, which has no place on a logarithmic axis.
+        by_size = entry.positive and low > 0
+        if by_size:
+            size_scale(axes, "x", widened(low, high, 1.25), label)
+        else:
+            plain_scale(axes, "x", (low, high), label)
+        _draw(axes, values, errors, looks[fit.law.name].colour, by_size=by_size)
         axes.yaxis.set_major_formatter(lambda value, _: error_text(value))
         if position == 0:
             axes.set_ylabel("predicted / measured - 1")
@@ -73,12 +76,12 @@ def residual_figure(fit: Fit) -> Figure:
     return finish(figure)
 
 
-def _draw(axes: Axes, values: Array, errors: Array, colour: str) -> None:
+def _draw(axes: Axes, values: Array, errors: Array, colour: str, *, by_size: bool) -> None:
     axes.axhline(0, color=MUTED, linewidth=1, zorder=1)
     axes.scatter(
         values, errors, s=16, color=colour, alpha=0.45, linewidths=0, zorder=2, label="run"
     )
-    sizes, means = size_means(values, errors)
+    sizes, means = size_means(values, errors, by_size=by_size)
     binned = np.unique(values).size > _MOST_GROUPS
     axes.plot(
         sizes,
@@ -93,11 +96,16 @@ def _draw(axes: Axes, values: Array, errors: Array, colour: str) -> None:
     )
 
 
-def size_means(values: Array, errors: Array) -> tuple[Array, Array]:
+def size_means(values: Array, errors: Array, *, by_size: bool = True) -> tuple[Array, Array]:
     """Mean error at each size; over bins of equal counts where there are too many sizes.
 
+    Args:
+        values: size of each run, or any other number.
+        errors: of each run.
+        by_size: whether values are sizes, which are positive.
+
     Returns:
-        Sizes (geometric means of a bin) and mean errors, in order of size.
+        Middles of the bins (geometric means of sizes) and mean errors, in order.
     """
     order = np.argsort(values, kind="stable")
     values, errors = values[order], errors[order]
@@ -105,5 +113,6 @@ def size_means(values: Array, errors: Array) -> tuple[Array, Array]:
     if starts.size > _MOST_GROUPS:
         starts = np.linspace(0, values.size, _BINS, endpoint=False).astype(np.int64)
     counts = np.diff(np.append(starts, values.size))
-    sizes = np.exp(np.add.reduceat(np.log(values), starts) / counts)
-    return sizes, np.add.reduceat(errors, starts) / counts
+    total = np.add.reduceat(np.log(values) if by_size else values, starts)
+    middles = np.exp(total / counts) if by_size else total / counts
+    return middles, np.add.reduceat(errors, starts) / counts

@@ -379,6 +379,6 @@ def coefficient_section(surfaces: Mapping[str, Surface]) -> Html:
     for name, surface in surfaces.items():
         parts += [
             element("h3", name),
-            element("pre", f"loss = {surface.law.formula}\n{parameters_text(surface.parameters)}"),
+            element("pre", f"{surface.law.equation}\n{parameters_text(surface.parameters)}"),
         ]
     return join(parts)

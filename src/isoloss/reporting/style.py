@@ -239,6 +239,24 @@ def size_scale(
     axis.set_label_text(label, fontsize=TEXT_SIZE, color=INK)
 
 
+def plain_scale(
+    axes: Axes, which: Literal["x", "y"], limits: tuple[float, float], label: str
+) -> None:
+    """Make an axis linear over numbers of any sign, with room on both sides of its limits.
+
+    Args:
+        axes: where.
+        which: "x" or "y".
+        limits: smallest and largest value.
+        label: of the axis.
+    """
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    room = 0.05 * (limits[1] - limits[0]) or 0.05 * abs(limits[0]) or 1.0
+    (axes.set_xscale if which == "x" else axes.set_yscale)("linear")
+    (axes.set_xlim if which == "x" else axes.set_ylim)(limits[0] - room, limits[1] + room)
+    axis.set_label_text(label, fontsize=TEXT_SIZE, color=INK)
+
+
 def tick_fractions(low: float, high: float) -> tuple[float, ...]:
     """The coarsest fractions of a decade that put enough ticks between two sizes."""
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
