@@ -153,7 +153,7 @@ class TestOtherQuestions:
         size = document("allocate", saved_fit, "--flops", "1e21", "--params", "1B")
         assert size["params"] == 1e9
         assert size["tokens"] == pytest.approx(1e21 / 6e9)
-        assert size["binding"] == ["training", "min_params", "max_params"]
+        assert size["binding"] == ["training", "params"]
         longer = document("allocate", saved_fit, "--params", "2B", "--target-loss", "2.3")
         assert longer["params"] == 2e9
         assert longer["extra"] > 0
@@ -202,6 +202,57 @@ class TestOtherQuestions:
         assert split["params_total"] == pytest.approx(N + 47491 * N ** (1 / 3))
         assert 6 * split["params_total"] * split["tokens"] == pytest.approx(1e19)
 
+    def test_what_inference_moves(self, saved_fit: Path) -> None:
+        words = ("allocate", saved_fit, "--target-loss", "2.4", "--demand", "10B:100T")
+        points = document(*words)["points"]
+        assert [points[0]["served"], points[-1]["served"]] == pytest.approx([1e10, 1e14])
+        assert points[-1]["params"] < points[0]["params"]
+        lines = done(*words).stdout.splitlines()
+        assert lines[0] == "Cheapest run to a loss of 2.4 by chinchilla"
+        assert lines[-1] == "Saved: over the run that is cheapest to train"
+        hardware = ("--price", "2", "--accelerator", "h100-sxm", "--mfu", "0.4")
+        paid = document(*words, *hardware, "--generation-mfu", "0.02")
+        assert paid["unit"] == "$"
+        assert paid["points"][0]["params"] < points[0]["params"]
+
+    def test_measured_speeds(self, tmp_path: Path) -> None:
+        rows = ["params,tokens_per_second"]
+        rows += [f"{N},{1 / (2e-8 + 2e-15 * N)}" for N in (1e8, 1e9, 1e10)]
+        speeds = tmp_path / "speeds.csv"
+        speeds.write_text("\n".join(rows))
+        found = document("allocate", EPOCH, "--hours", "100", "--speeds", speeds)
+        seconds = found["tokens"] * (2e-8 + 2e-15 * found["params"])
+        assert seconds == pytest.approx(100 * 3600)
+        said = refusal(
+            "allocate", EPOCH, "--hours", "1", "--speeds", speeds, "--speed-terms", "1,params,batch"
+        )
+        assert said == (
+            "throughput: no such column: found params, tokens_per_second; expected batch"
+        )
+
+    def test_known_prices_and_hardware_are_reported(self) -> None:
+        words = ("--price", "2.5", "--accelerator", "h100-sxm", "--mfu", "0.4")
+        split = document("allocate", EPOCH, "--flops", "1e22", *words, "--accelerators", "512")
+        amounts = {(each["name"], each["unit"]): each["amount"] for each in split["costs"]}
+        seconds = 1e22 / (0.4 * 989.5e12)
+        assert amounts["training", "$"] == pytest.approx(2.5 * seconds / 3600)
+        assert amounts["wall-clock", "hours"] == pytest.approx(seconds / 3600 / 512)
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("--flops", "1e21"),
+            ("--target-loss", "2.4"),
+            ("--target-loss", "2.4", "--params", "1B"),
+            ("--target-loss", "2.4", "--demand", "1e10:1e14"),
+            ("--frontier", "1e20:1e22"),
+        ],
+    )
+    def test_every_answer_is_drawn(self, words: tuple[str, ...], tmp_path: Path) -> None:
+        picture = tmp_path / "plan.svg"
+        done("allocate", EPOCH, *words, "--figure", picture)
+        assert picture.read_text().startswith("<svg")
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [
@@ -215,12 +266,43 @@ class TestOtherQuestions:
             (
                 "--hours 1 --accelerators 8 --mfu 0.4 --accelerator h900",
                 "accelerator: unknown accelerator: found 'h900'; expected one of a100-40gb, "
-                "a100-80gb, h100-sxm, h200-sxm, b200, tpu-v5e, tpu-v5p, mi300x",
+                "a100-80gb, h100-sxm, h200-sxm, b200, tpu-v5e, tpu-v5p, tpu-v6e, mi300x",
             ),
             (
                 "--frontier 1e22:1e20",
-                "--frontier: not a range of budgets: found '1e22:1e20'; expected LOW:HIGH, such as "
-                "1e20:1e24",
+                "--frontier: not a range: found '1e22:1e20'; expected LOW:HIGH, such as 1e20:1e24",
+            ),
+            (
+                "--target-loss 2.1 --frontier 1e20:1e22",
+                "--frontier: two questions: found --target-loss besides",
+            ),
+            ("--demand 1e10:1e12", "--demand: nothing to reach: expected --target-loss"),
+            (
+                "--target-loss 2.1 --demand 1e10:1e12 --params 1B",
+                "--params: one size does not move: expected no --demand",
+            ),
+            (
+                "--days 30 --accelerators 8 --accelerator h100-sxm --mfu 0.4 --inference-tokens 1T",
+                "--inference-tokens: nothing pays for what is served: expected --flops, --budget, "
+                "--target-loss or --frontier",
+            ),
+            (
+                "--flops 1e21 --prompt-tokens 1T",
+                "--prompt-tokens: tokens of no life: expected --inference-tokens",
+            ),
+            (
+                "--flops 1e21 --params 7B --max-params 3B",
+                "--params: contradictory limits: found 7e+09, and --max-params 3e+09; expected one "
+                "of the two",
+            ),
+            (
+                "--flops 1e21 --params 7B --min-params 9B",
+                "--params: contradictory limits: found 7e+09, and --min-params 9e+09; expected one "
+                "of the two",
+            ),
+            (
+                "--flops 1e21 --figure plan.gif",
+                "--figure plan.gif: not a picture format: found .gif; expected .svg or .png",
             ),
             ("--target-score 0.5", "--target-score: no law of the score: expected --then FIT.json"),
             (
@@ -259,6 +341,10 @@ class TestOtherQuestions:
             (
                 "--target-loss 1.5",
                 "no run reaches a loss of 1.5: law chinchilla never falls below 1.8172. ",
+            ),
+            (
+                "--target-loss 1.9 --hours 1 --accelerators 8 --accelerator h100-sxm --mfu 0.4",
+                ". Without the limit on wall-clock it takes 1.844e+06 hours",
             ),
             (
                 "--target-loss 2.0 --flops 1e21",

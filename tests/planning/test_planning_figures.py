@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 import pytest
 
-from isoloss.errors import FitError, InputError
+from isoloss.errors import InputError
 from isoloss.fitting import Fit, fit
 from isoloss.laws import CATALOGUE, Surface
 from isoloss.planning import (
@@ -14,13 +16,23 @@ from isoloss.planning import (
     Spend,
     allocate,
     cheapest,
+    demand,
     frontier,
     inference_flops,
+    overtraining,
     training_flops,
 )
-from isoloss.reporting.isoflop import isoflop_figure
-from isoloss.reporting.planning import demand_figure, demand_of, frontier_figure, target_figure
+from isoloss.reporting import (
+    demand_figure,
+    frontier_figure,
+    isoflop_figure,
+    overtraining_figure,
+    target_figure,
+)
 from isoloss.runs import Runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EPOCH = Surface.published(CATALOGUE["chinchilla"], "epoch-2024")
 
@@ -77,16 +89,56 @@ def test_the_band_of_a_plan_of_other_costs(fitted: Fit) -> None:
     assert np.nanmin(curve[:, 1]) == pytest.approx(best.loss, rel=1e-5)
 
 
-def test_demand_moves_the_cheapest_run_to_smaller_sizes() -> None:
-    demand = demand_of(EPOCH, 2.2, [1e9, 1e12, 1e14])
-    assert np.all(np.diff(demand.params) < 0)
-    assert np.all(np.diff(demand.tokens) > 0)
-    assert np.all(np.diff(demand.saved) > 0)
-    assert demand.saved[0] == pytest.approx(0, abs=1e-5)
-    figure = demand_figure(EPOCH, [2.2, 1.5])
+def test_demand_figures() -> None:
+    served = [1e10, 1e12, 1e14]
+    found = [demand(EPOCH, loss, served) for loss in (2.2, 2.4)]
+    figure = demand_figure(found)
     left, right = figure.axes
     assert left.get_ylabel() == "N, parameters"
     assert right.get_ylabel() == "FLOPs saved, %"
-    assert "out of reach: 1.5" in [text.get_text() for text in right.texts]
-    with pytest.raises(FitError, match=r"^no run reaches a loss of 1\.5 or 1\.6$"):
-        demand_figure(EPOCH, [1.5, 1.6])
+    for axes, name, factor in ((left, "params", 1), (right, "saved", 100)):
+        drawn = np.asarray(axes.lines[0].get_xydata())
+        np.testing.assert_allclose(drawn[:, 1], factor * found[0].to_frame()[name].to_numpy())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["loss 2.2", "loss 2.4"]
+    # The one door to figures leads here too.
+    assert len(found[0].plot().axes) == 2
+    with pytest.raises(InputError, match=r"^demands: not demands of one kind: found none; expec"):
+        demand_figure([])
+
+
+def test_overtraining_shows_where_serving_has_paid() -> None:
+    result = overtraining(EPOCH, 8e9, 2.1)
+    left, right = overtraining_figure(result).axes
+    assert left.get_ylabel() == "training, FLOPs"
+    fixed, cheap = (np.asarray(line.get_xydata()) for line in right.lines[:2])
+    crossing = np.interp(0.0, (cheap - fixed)[:, 1], fixed[:, 0])
+    assert crossing == pytest.approx(result.pays_after, rel=0.01)
+    assert "pays after 245B tokens" in [text.get_text() for text in right.texts]
+    never = overtraining(EPOCH, 3e10, 2.1).plot().axes[1]
+    assert "never pays: the size is no smaller than the cheapest" in [
+        text.get_text() for text in never.texts
+    ]
+
+
+def crossed_labels(figure: Figure) -> list[str]:
+    """Texts that lie on the first line of the first axes."""
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    line = axes.transData.transform(np.asarray(axes.lines[0].get_xydata()))
+    shares = np.linspace(0, 1, 50)[:, None, None]
+    path = (line[:-1] + shares * (line[1:] - line[:-1])).reshape(-1, 2)
+    found = []
+    for text in axes.texts:
+        box = text.get_window_extent()
+        inside = (path > [box.x0, box.y0]) & (path < [box.x1, box.y1])
+        found += [text.get_text()] if inside.all(axis=1).any() else []
+    return found
+
+
+def test_no_label_lies_on_its_line(fitted: Fit) -> None:
+    budgets = np.geomspace(1e19, 1e23, 9).tolist()
+    for limits in (None, Limits(max_params=2e9)):
+        assert not crossed_labels(frontier_figure(frontier(fitted, budgets, limits=limits)))
+    served = np.geomspace(1e10, 1e14, 9).tolist()
+    assert not crossed_labels(demand_figure(demand(EPOCH, 2.2, served)))
+    assert not crossed_labels(isoflop_figure(allocate(EPOCH, 1e22)))

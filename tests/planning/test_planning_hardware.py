@@ -35,6 +35,7 @@ EPOCH = Surface.published(CATALOGUE["chinchilla"], "epoch-2024")
         ("b200", 2.25e15, 180e9, 8e12),
         ("tpu-v5e", 197e12, 16e9, 819e9),
         ("tpu-v5p", 459e12, 95e9, 2.765e12),
+        ("tpu-v6e", 918e12, 32e9, 1.638e12),
         ("mi300x", 1307.4e12, 192e9, 5.3e12),
     ],
 )
@@ -46,7 +47,7 @@ def test_data_sheets(name: str, bf16: float, memory: float, bandwidth: float) ->
 
 
 def test_every_accelerator_is_covered_and_none_is_slower_at_less_precision() -> None:
-    assert len(ACCELERATORS) == 8
+    assert len(ACCELERATORS) == 9
     for found in ACCELERATORS.values():
         speeds = [
             found.peak_flops[each] for each in ("tf32", "bf16", "fp8") if each in found.peak_flops
@@ -62,7 +63,7 @@ def test_unknown_hardware_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         find_accelerator("tpu-v5e").peak("fp8")
     assert str(caught.value) == (
-        "tpu-v5e: no peak at this precision: found 'fp8'; expected one of bf16"
+        "tpu-v5e: no peak at this precision: found 'fp8'; expected one of bf16, int8"
     )
     with pytest.raises(InputError, match=r"^precision: unknown precision: found 'int3'; expected"):
         serving_bytes(weights="int3")

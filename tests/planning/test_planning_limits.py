@@ -212,7 +212,7 @@ class TestRefusals:
         fixed = SizeLimit("memory", "bytes", lambda params: params + 1e12, 1e9)
         assert self.refused(Limits(sizes=(fixed,))) == (
             "memory: no model keeps within the limit on memory: found at most 1e+09 bytes; "
-            "expected more than 1e+12 bytes, which any model takes"
+            "expected at least 1e+12 bytes, which every model takes"
         )
 
     @pytest.mark.parametrize(

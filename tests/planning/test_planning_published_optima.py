@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from isoloss.fitting.frontier import Frontier, PowerLaw
+from isoloss.fitting.frontier.power_law import fit_power_law
 from isoloss.laws import CATALOGUE, Surface
 from isoloss.planning import allocate, optimal_path, optimum
 
@@ -94,6 +96,57 @@ def test_table_a3_lies_near_the_unrounded_coefficients(
     assert 1.0 < exact / (6 * params) / tokens < 1.19
     printed = budget_of(Surface.published(CHINCHILLA, "hoffmann-printed"), params)
     assert 1.5 < printed / flops < 2.25
+
+
+# Tables of approaches 1 and 2: Hoffmann et al., Table 3, as Quokka's Table 2 quotes it, and
+# Table A3. What is given beside them: multipliers k_N, k_D and exponents a, b, as printed.
+APPROACHES = {
+    "1": (
+        (0.09, 0.50, 1.88, 0.50),
+        [
+            (400e6, 1.92e19, 8.0e9),
+            (1e9, 1.21e20, 20.2e9),
+            (10e9, 1.23e22, 205.1e9),
+            (67e9, 5.76e23, 1.5e12),
+            (175e9, 3.85e24, 3.7e12),
+            (280e9, 9.90e24, 5.9e12),
+            (520e9, 3.43e25, 11.0e12),
+            (1e12, 1.27e26, 21.2e12),
+            (10e12, 1.30e28, 216.2e12),
+        ],
+    ),
+    "2": (
+        (0.15, 0.49, 1.15, 0.51),
+        [
+            (400e6, 1.84e19, 7.7e9),
+            (1e9, 1.20e20, 20.0e9),
+            (10e9, 1.32e22, 219.5e9),
+            (67e9, 6.88e23, 1.7e12),
+            (175e9, 4.54e24, 4.3e12),
+            (280e9, 1.18e25, 7.1e12),
+            (520e9, 4.19e25, 13.4e12),
+            (1e12, 1.59e26, 26.5e12),
+            (10e12, 1.75e28, 292.0e12),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("approach", APPROACHES)
+def test_tables_of_approaches_1_and_2_are_power_laws_of_the_budget(approach: str) -> None:
+    (k_N, a, k_D, b), rows = APPROACHES[approach]
+    params, flops, tokens = np.array(rows).T
+    none = np.empty((2, 0))
+    printed = Frontier(PowerLaw(k_N, a, np.nan, none), PowerLaw(k_D, b, np.nan, none))
+    for N, C, D in rows:
+        found = printed.optimum(C)
+        # Two digits of a multiplier, and two of an exponent over nine decades.
+        assert found[0] == pytest.approx(N, rel=0.08)
+        assert found[1] == pytest.approx(D, rel=0.08)
+    sizes = fit_power_law(np.log(flops), np.log(params))
+    trained = fit_power_law(np.log(flops), np.log(tokens))
+    assert round(sizes.exponent, 2) == a
+    assert round(trained.exponent, 2) == b
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli import arguments as args
-from isoloss.cli.output import check_output, deliver, warn
+from isoloss.cli import models as shapes
+from isoloss.cli.hardware import Hardware, measured_hours
+from isoloss.cli.output import check_figure, check_output, deliver, warn
 from isoloss.cli.plan_tables import plan_tables
-from isoloss.cli.plans import Hardware, Question, number, with_memory
+from isoloss.cli.plans import Question, number, with_memory
 from isoloss.errors import InputError
 from isoloss.quantities import parse_named_point, parse_quantity
 
@@ -74,6 +76,14 @@ def allocate_verb(
             "--frontier", metavar="LOW:HIGH", help="Least loss for budgets of FLOPs from LOW on."
         ),
     ] = None,
+    demand: Annotated[
+        str | None,
+        typer.Option(
+            "--demand",
+            metavar="LOW:HIGH",
+            help="With --target-loss: the cheapest run for each number of tokens to be served.",
+        ),
+    ] = None,
     inference_tokens: Annotated[
         Size, _size("--inference-tokens", "T", "Tokens read and written over the model's life.")
     ] = None,
@@ -106,6 +116,20 @@ def allocate_verb(
     inference_precision: Annotated[
         str, typer.Option("--inference-precision", metavar="NAME", help="While it serves.")
     ] = "bf16",
+    speeds: Annotated[
+        str | None,
+        typer.Option(
+            "--speeds",
+            metavar="FILE",
+            help="Measured tokens_per_second by params, for hours instead of FLOPs and shares.",
+        ),
+    ] = None,
+    speed_terms: Annotated[
+        str,
+        typer.Option(
+            "--speed-terms", metavar="TERMS", help="What a token's time is a sum of, for that."
+        ),
+    ] = "1,params",
     unique_tokens: Annotated[
         Size, _size("--unique-tokens", "U", "Distinct training tokens that there are.")
     ] = None,
@@ -125,8 +149,17 @@ def allocate_verb(
         _size("--max-memory", "BYTES", "Memory for the state of training, of all accelerators."),
     ] = None,
     max_serving_memory: Annotated[
-        Size, _size("--max-serving-memory", "BYTES", "Memory for the weights that serve.")
+        Size,
+        _size("--max-serving-memory", "BYTES", "Memory for weights that serve, and for the cache."),
     ] = None,
+    config: shapes.Config = None,
+    like: shapes.Like = None,
+    context: shapes.Context = None,
+    sequences: shapes.Sequences = None,
+    cache_dtype: shapes.CacheType = None,
+    max_latency: shapes.MaxLatency = None,
+    serving_accelerators: shapes.ServingAccelerators = None,
+    flops_convention: shapes.Convention = None,
     given: Annotated[
         str | None,
         typer.Option(
@@ -154,12 +187,17 @@ def allocate_verb(
         ),
     ] = None,
     level: args.Level = 0.9,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", metavar="FILE", help="Draw the answer, as SVG or PNG."),
+    ] = None,
     output: args.Output = None,
     as_json: args.Json = False,
 ) -> None:
     """The best N and D for a budget under limits, or the cheapest run that reaches a loss."""
     check_output(output, fit)
-    bounded = (flops, budget, hours, days, frontier, target_loss, target_score)
+    check_figure(figure)
+    bounded = (flops, budget, hours, days, frontier, demand, target_loss, target_score)
     if all(each is None for each in (*bounded, unique_tokens, max_tokens)):
         raise InputError("missing option '--flops'; see isoloss allocate --help")
     hardware = Hardware(
@@ -174,6 +212,21 @@ def allocate_verb(
         number(price, "--price"),
         number(inference_price, "--inference-price"),
     )
+    options = shapes.ModelOptions(
+        config,
+        like,
+        context,
+        sequences,
+        cache_dtype,
+        max_latency,
+        number(max_serving_memory, "--max-serving-memory"),
+        serving_accelerators,
+        flops_convention,
+    )
+    if prompt_tokens is not None and inference_tokens is None and demand is None:
+        raise InputError(
+            "tokens of no life", where="--prompt-tokens", expected="--inference-tokens"
+        )
     served, read = (
         number(inference_tokens, "--inference-tokens"),
         number(prompt_tokens, "--prompt-tokens"),
@@ -186,16 +239,25 @@ def allocate_verb(
     }
     money_budget = number(budget, "--budget")
     time = _hours(hours, days)
+    measured = None if speeds is None else measured_hours(speeds, speed_terms)
     with args.naming(fit):
         from isoloss.planning import Limits, ParameterCounts, Spend, training_flops
         from isoloss.planning import inference_flops as serving_flops
+        from isoloss.planning.costs import INFERENCE_FLOPS_PER_PARAM
 
         law = _law(fit, then or [])
         omega = number(embedding_factor, "--embedding-factor")
         counts = None
         if omega is not None:
             counts = ParameterCounts(omega, count or _first(law).law.params)
+        options.check()
+        models = shapes.asked_for(options, _first(law).law.params, counts)
+        if models is not None and config is not None:
+            asked["params"] = shapes.only_size(models, asked["params"])
         training = _training(counts, flops_count)
+        if models is not None and flops_convention is not None:
+            training = shapes.only_count(training, options.training(models))
+        bounds = options.limits(hardware) if models is not None else []
         limits = with_memory(
             Limits(
                 min_params=number(min_params, "--min-params"),
@@ -207,33 +269,59 @@ def allocate_verb(
                 answer_flops=number(inference_flops, "--inference-flops"),
             ),
             memory=number(max_memory, "--max-memory"),
-            serving_memory=number(max_serving_memory, "--max-serving-memory"),
+            serving_memory=options.max_serving_memory if models is None else None,
             serving_precision=inference_precision,
-            counts=counts,
+            count=shapes.all_params(models, counts),
         )
+        per_token = None if models is None else options.flops_served(models)
         paid = training or training_flops()
+        total = counts.total if counts else None
+
+        def paid_in_money(tokens: float | None, prompts: float | None) -> Cost:
+            return hardware.money(paid, tokens, prompts, counts, per_token)
+
+        def flops_of(tokens: float) -> Cost:
+            return serving_flops(tokens, per_token or INFERENCE_FLOPS_PER_PARAM, count=total)
+
+        def cost_of(tokens: float) -> Cost:
+            if not priced:
+                return paid + flops_of(tokens)
+            return paid_in_money(tokens, tokens * (read / served if read and served else 0.0))
+
         priced = price is not None or money_budget is not None
-        money = hardware.money(paid, served, read, counts) if priced else None
+        money = paid_in_money(served, read) if priced else None
         spend = list(limits.spend)
         if money is not None and money_budget is not None:
             spend.append(Spend(money, money_budget))
-        if time is not None:
-            spend.append(Spend(hardware.clock(paid), time))
-        total = counts.total if counts else None
+        clock = measured
+        if clock is None and time is not None:
+            clock = hardware.clock(paid)
+        if time is not None and clock is not None:
+            spend.append(Spend(clock, time))
+        reported = [each for each in (clock, money) if each is not None]
+        shaped = [each.over(models) for each in bounds if models is not None]
         question = Question(
             **asked,
             frontier=frontier,
+            demand=demand,
+            cost_of=cost_of,
             training=training,
-            served=None if served is None else serving_flops(served, count=total),
+            served=None if served is None else flops_of(served),
             money=money,
-            limits=replace(limits, spend=tuple(spend)),
+            reported=(*reported, *hardware.reported(paid)),
+            limits=replace(limits, spend=tuple(spend), sizes=(*limits.sizes, *shaped)),
             given=parse_named_point(given, where="--given") if given else None,
             counts=counts,
             level=level,
         )
         result = question.answer(law)
+        document, tables = shapes.with_model(result, models, options, bounds, inference_precision)
     warn(getattr(result, "notes", ()))
-    deliver(result.to_json(), as_json=as_json, output=output, tables=plan_tables(result))
+    if figure is not None:
+        from isoloss.reporting import save_figure
+
+        save_figure(result.plot(), figure)
+    deliver(document, as_json=as_json, output=output, tables=[*plan_tables(result), *tables])
 
 
 def _hours(hours: str | None, days: str | None) -> float | None:

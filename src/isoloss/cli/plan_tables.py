@@ -9,12 +9,15 @@ from isoloss.cli.output import remarks, table
 from isoloss.quantities import format_quantity
 
 if TYPE_CHECKING:
-    from isoloss.planning import Allocation, Frontier, Overtraining
+    from isoloss.planning import Allocation, Demand, Frontier, Overtraining
 
 
-def plan_tables(result: Allocation | Overtraining | Frontier) -> list[Any]:
+def plan_tables(result: Allocation | Overtraining | Frontier | Demand) -> list[Any]:
     """The tables of any answer."""
-    from isoloss.planning import Frontier, Overtraining
+    from isoloss.planning import Demand, Frontier, Overtraining
+
+    if isinstance(result, Demand):
+        return demand_tables(result)
 
     if isinstance(result, Frontier):
         return frontier_tables(result)
@@ -44,6 +47,28 @@ def frontier_tables(result: Frontier) -> list[Any]:
     title = f"Least {target} for {result.cost} by {result.surface.law.name}"
     shown = [[row[index] for index in known] for row in rows]
     return [table(title, [columns[index] for index in known], shown)]
+
+
+def demand_tables(result: Demand) -> list[Any]:
+    """The cheapest run for each number of tokens to be served."""
+    rows = [
+        (
+            format_quantity(row["served"]),
+            format_quantity(row["params"]),
+            format_quantity(row["tokens"]),
+            f"{row['tokens_per_param']:.3g}",
+            f"{row['amount']:.4g}",
+            f"{100 * row['saved']:.1f} %",
+        )
+        for row in result.to_frame().to_dicts()
+    ]
+    target = result.surface.law.target.name
+    title = f"Cheapest run to a {target} of {result.target:.5g} by {result.surface.law.name}"
+    columns = ("served", "N", "D", "D/N", f"{result.cost}, {result.unit}", "saved")
+    return [
+        table(title, columns, rows),
+        "Saved: over the run that is cheapest to train",
+    ]
 
 
 def overtraining_tables(result: Overtraining) -> list[Any]:
@@ -128,7 +153,7 @@ def _title(result: Allocation) -> str:
     if result.minimised:
         return f"Cheapest run to a {target} of {result.loss:.5g} by {law}"
     limited = [each for each in result.costs if each.at_most is not None]
-    if len(limited) == 1 and limited[0].name == "training":
+    if len(limited) == 1 and limited[0].name == "training" and result.interior:
         return f"Optimal split of {limited[0].at_most:.4g} FLOPs by {law}"
     spent = " and ".join(f"{each.at_most:.4g} {each.unit}" for each in limited)
     return f"Best run for {spent} by {law}" if spent else f"Best run by {law}"

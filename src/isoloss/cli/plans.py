@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,19 +14,20 @@ if TYPE_CHECKING:
     from isoloss.forecasting import Chain
     from isoloss.laws import Surface
     from isoloss.planning import (
-        Accelerator,
         Allocation,
         Cost,
+        Demand,
         Frontier,
         Limits,
         Overtraining,
         ParameterCounts,
     )
+    from isoloss.planning.costs import OfSize
 
     Law = Fit | Surface | Chain
-    Answer = Allocation | Overtraining | Frontier
+    Answer = Allocation | Overtraining | Frontier | Demand
 
-_FRONTIER_POINTS = 9
+_POINTS = 9
 
 
 def number(text: str | None, option: str) -> float | None:
@@ -38,84 +40,6 @@ def number(text: str | None, option: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Hardware:
-    """What trains and what serves, as the options give it; None where they do not.
-
-    Attributes:
-        accelerator: name of what trains.
-        inference_accelerator: name of what serves.
-        precision: of the arithmetic of training.
-        inference_precision: of that of serving.
-        accelerators: how many train.
-        mfu: share of the peak that training reaches.
-        prompt_mfu: the same while prompts are read.
-        generation_mfu: the same while answers are written.
-        price: of an hour of one accelerator that trains.
-        inference_price: of one that serves.
-    """
-
-    accelerator: str | None
-    inference_accelerator: str | None
-    precision: str
-    inference_precision: str
-    accelerators: float | None
-    mfu: float | None
-    prompt_mfu: float | None
-    generation_mfu: float | None
-    price: float | None
-    inference_price: float | None
-
-    def clock(self, training: Cost) -> Cost:
-        """Hours of training.
-
-        Raises:
-            InputError: an option is missing.
-        """
-        from isoloss.planning import wall_clock
-
-        peak = _accelerator(self.accelerator, "--accelerator").peak(self.precision)
-        count = _needed(self.accelerators, "--accelerators", "1024")
-        return wall_clock(peak, count, _needed(self.mfu, "--mfu", "0.4"), flops=training)
-
-    def money(
-        self,
-        training: Cost,
-        served: float | None,
-        read: float | None,
-        counts: ParameterCounts | None,
-    ) -> Cost:
-        """What training costs, and serving where tokens are to be served.
-
-        Raises:
-            InputError: an option is missing, or more tokens are read than served.
-        """
-        from isoloss.planning import inference_money, price_per_flop, training_money
-
-        peak = _accelerator(self.accelerator, "--accelerator").peak(self.precision)
-        price = price_per_flop(_needed(self.price, "--price", "2.5"), peak)
-        cost = training_money(price, _needed(self.mfu, "--mfu", "0.4"), flops=training)
-        if served is None:
-            return cost
-        name = self.inference_accelerator or self.accelerator
-        own = _accelerator(name, "--inference-accelerator").peak(self.inference_precision)
-        if read is not None and read > served:
-            raise InputError(
-                "more tokens are read than read and written",
-                where="--prompt-tokens",
-                found=f"{read:g}",
-                expected=f"at most --inference-tokens {served:g}",
-            )
-        return cost + inference_money(
-            price_per_flop(_needed(self.inference_price or self.price, "--price", "2.5"), own),
-            prompt_tokens=read or 0.0,
-            generated_tokens=served - (read or 0.0),
-            prompt_utilisation=self.prompt_mfu or _needed(self.mfu, "--mfu", "0.4"),
-            generation_utilisation=_needed(self.generation_mfu, "--generation-mfu", "0.01"),
-            count=counts.total if counts else None,
-        )
-
-
-@dataclass(frozen=True)
 class Question:
     """What `allocate` is asked.
 
@@ -125,9 +49,12 @@ class Question:
         score: downstream score to reach.
         params: a fixed size.
         frontier: LOW:HIGH, budgets of FLOPs of a frontier.
+        demand: LOW:HIGH, tokens to be served.
+        cost_of: what training and serving cost, by the tokens served.
         training: training FLOPs; None counts 6 N D.
         served: FLOPs of serving.
         money: costs in money.
+        reported: costs that the answer names although nothing limits them.
         limits: what bounds the run.
         given: further inputs of the law.
         counts: the two counts of N.
@@ -139,9 +66,12 @@ class Question:
     score: float | None
     params: float | None
     frontier: str | None
+    demand: str | None
+    cost_of: Callable[[float], Cost]
     training: Cost | None
     served: Cost | None
     money: Cost | None
+    reported: tuple[Cost, ...]
     limits: Limits
     given: dict[str, float] | None
     counts: ParameterCounts | None
@@ -164,6 +94,7 @@ class Question:
             training_flops,
         )
 
+        self._check()
         training = self.training or training_flops()
         total = training + self.served if self.served else self.training
         if self.score is not None and not isinstance(law, Chain):
@@ -174,6 +105,8 @@ class Question:
         if wanted is not None:
             limits = self._within(total or training)
             cost = self.money or total or training
+            if self.demand is not None:
+                return self._over_demands(law, wanted)
             if self.params is not None:
                 return overtraining(
                     law,
@@ -185,7 +118,7 @@ class Question:
                     counts=self.counts,
                     level=self.level,
                 )
-            return cheapest(
+            run = cheapest(
                 law,
                 wanted,
                 cost=cost,
@@ -195,8 +128,11 @@ class Question:
                 counts=self.counts,
                 level=self.level,
             )
+            return run.with_costs(self.reported)
         if isinstance(law, Chain):
             raise InputError("nothing to reach", where="--then", expected="--target-score")
+        if self.demand is not None:
+            raise InputError("nothing to reach", where="--demand", expected="--target-loss")
         limits = self.limits
         if self.params is not None:
             limits = replace(limits, min_params=self.params, max_params=self.params)
@@ -204,7 +140,7 @@ class Question:
         if self.frontier is not None:
             return frontier(
                 law,
-                budgets_between(self.frontier),
+                amounts_between(self.frontier, "--frontier", "1e20:1e24"),
                 cost=total,
                 limits=None if unlimited else limits,
                 given=self.given,
@@ -214,7 +150,7 @@ class Question:
         if flops is not None and self.served and total:
             limits, flops = replace(limits, spend=(Spend(total, flops), *limits.spend)), None
             unlimited = False
-        return allocate(
+        found = allocate(
             law,
             flops,
             limits=None if unlimited else limits,
@@ -223,6 +159,50 @@ class Question:
             counts=self.counts,
             level=self.level,
         )
+        return found.with_costs(self.reported)
+
+    def _check(self) -> None:
+        """Refuse options of which one would be passed over in silence."""
+        asked = {
+            "--target-loss": self.target,
+            "--target-score": self.score,
+            "--frontier": self.frontier,
+        }
+        two = [option for option, value in asked.items() if value is not None][:2]
+        if len(two) > 1:
+            raise InputError("two questions", where=two[1], found=f"{two[0]} besides")
+        target = self.target is not None or self.score is not None
+        paid = self.flops is not None or self.frontier is not None or target
+        paid = paid or any(each.cost is self.money for each in self.limits.spend)
+        if self.served is not None and not paid:
+            raise InputError(
+                "nothing pays for what is served",
+                where="--inference-tokens",
+                expected="--flops, --budget, --target-loss or --frontier",
+            )
+        low, high = self.limits.min_params, self.limits.max_params
+        if self.params is None:
+            return
+        for limit, option in ((low, "--min-params"), (high, "--max-params")):
+            if limit is not None and (limit > self.params) == (limit is low):
+                raise InputError(
+                    "contradictory limits",
+                    where="--params",
+                    found=f"{self.params:g}, and {option} {limit:g}",
+                    expected="one of the two",
+                )
+
+    def _over_demands(self, law: Law, target: float) -> Demand:
+        """The cheapest run for each number of tokens to be served."""
+        from isoloss.forecasting import Chain
+        from isoloss.planning import demand
+
+        if isinstance(law, Chain):
+            raise InputError("one law at a time", where="--demand", expected="no --then")
+        if self.params is not None:
+            raise InputError("one size does not move", where="--params", expected="no --demand")
+        served = amounts_between(self.demand or "", "--demand", "1e10:1e14")
+        return demand(law, target, served, cost=self.cost_of, limits=self.limits, given=self.given)
 
     def _within(self, cost: Cost) -> Limits:
         """The limits with the budget of FLOPs among them."""
@@ -233,8 +213,8 @@ class Question:
         return replace(self.limits, spend=(Spend(cost, self.flops), *self.limits.spend))
 
 
-def budgets_between(text: str) -> list[float]:
-    """Budgets of --frontier, evenly spaced in logs from LOW to HIGH.
+def amounts_between(text: str, option: str, example: str) -> list[float]:
+    """Amounts of an option, evenly spaced in logs from LOW to HIGH.
 
     Raises:
         InputError: it is not of the form LOW:HIGH.
@@ -242,15 +222,15 @@ def budgets_between(text: str) -> list[float]:
     import numpy as np
 
     low, colon, high = text.partition(":")
-    ends = [parse_quantity(each, where="--frontier") for each in (low, high if colon else low)]
+    ends = [parse_quantity(each, where=option) for each in (low, high if colon else low)]
     if ends[0] >= ends[1]:
         raise InputError(
-            "not a range of budgets",
-            where="--frontier",
+            "not a range",
+            where=option,
             found=repr(text),
-            expected="LOW:HIGH, such as 1e20:1e24",
+            expected=f"LOW:HIGH, such as {example}",
         )
-    return [float(budget) for budget in np.geomspace(ends[0], ends[1], _FRONTIER_POINTS)]
+    return [float(each) for each in np.geomspace(ends[0], ends[1], _POINTS)]
 
 
 def with_memory(
@@ -259,7 +239,7 @@ def with_memory(
     memory: float | None,
     serving_memory: float | None,
     serving_precision: str,
-    counts: ParameterCounts | None,
+    count: OfSize | None,
 ) -> Limits:
     """Limits with those on memory that the options give.
 
@@ -268,11 +248,10 @@ def with_memory(
         memory: bytes for the state of training.
         serving_memory: bytes for the weights that serve.
         serving_precision: of those.
-        counts: the two counts of N; memory holds all parameters.
+        count: all parameters by N, which memory holds; N itself where not given.
     """
     from isoloss.planning import SizeLimit, serving_bytes, training_state_bytes
 
-    count = counts.total if counts else None
     sizes = []
     if memory is not None:
         sizes.append(SizeLimit("max_memory", "bytes", training_state_bytes(count=count), memory))
@@ -280,17 +259,3 @@ def with_memory(
         own = serving_bytes(weights=serving_precision, count=count)
         sizes.append(SizeLimit("max_serving_memory", "bytes", own, serving_memory))
     return replace(limits, sizes=tuple(sizes))
-
-
-def _accelerator(name: str | None, option: str) -> Accelerator:
-    from isoloss.planning import find_accelerator
-
-    if name is None:
-        raise InputError("missing", where=option, expected="the name of one, such as h100-sxm")
-    return find_accelerator(name)
-
-
-def _needed(value: float | None, option: str, example: str) -> float:
-    if value is None:
-        raise InputError("missing", where=option, expected=f"a number, such as {example}")
-    return value

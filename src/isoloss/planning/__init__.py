@@ -12,6 +12,7 @@ from isoloss.planning.costs import (
     wall_clock,
 )
 from isoloss.planning.counts import ParameterCounts
+from isoloss.planning.demand import Demand, demand, total_flops
 from isoloss.planning.frontier import Frontier, FrontierPoint, frontier
 from isoloss.planning.inverse import Overtraining, cheapest, overtraining
 from isoloss.planning.limits import Limits, SizeLimit, Spend
@@ -19,6 +20,7 @@ from isoloss.planning.memory import decoding_seconds, serving_bytes, training_st
 from isoloss.planning.optimum import Optimum, near_optimal_band, optimum, replicate_optimum
 from isoloss.planning.result import Allocation, Amount, Deviation
 from isoloss.planning.scores import loss_for_score
+from isoloss.planning.serving import BuiltRun, Serving, ShapeLimit, nearest_built
 from isoloss.planning.shape import BestInputs, best_inputs, rank_shapes
 from isoloss.planning.solution import DEVIATIONS
 from isoloss.planning.throughput import Throughput, fit_throughput
@@ -30,7 +32,9 @@ __all__ = [
     "Allocation",
     "Amount",
     "BestInputs",
+    "BuiltRun",
     "Cost",
+    "Demand",
     "Deviation",
     "Frontier",
     "FrontierPoint",
@@ -38,6 +42,8 @@ __all__ = [
     "Optimum",
     "Overtraining",
     "ParameterCounts",
+    "Serving",
+    "ShapeLimit",
     "SizeLimit",
     "Spend",
     "Throughput",
@@ -45,6 +51,7 @@ __all__ = [
     "best_inputs",
     "cheapest",
     "decoding_seconds",
+    "demand",
     "deviate",
     "find_accelerator",
     "fit_throughput",
@@ -53,6 +60,7 @@ __all__ = [
     "inference_money",
     "loss_for_score",
     "near_optimal_band",
+    "nearest_built",
     "optimal_path",
     "optimum",
     "overtraining",
@@ -60,6 +68,7 @@ __all__ = [
     "rank_shapes",
     "replicate_optimum",
     "serving_bytes",
+    "total_flops",
     "training_flops",
     "training_money",
     "training_state_bytes",

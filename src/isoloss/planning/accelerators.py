@@ -22,7 +22,7 @@ class Accelerator:
         peak_flops: dense FLOP/s (for int8, operations a second) by precision.
         memory: bytes, as the sheet counts them: 80 GB are 80e9.
         bandwidth: of that memory, bytes a second.
-        source: the data sheet.
+        source: the data sheet, and where its figures were read if not there.
     """
 
     name: str
@@ -58,26 +58,57 @@ def _accelerator(
 _A100 = {"tf32": 156.0, "bf16": 312.0, "fp16": 312.0, "int8": 624.0}
 _HOPPER = {"tf32": 494.5, "bf16": 989.5, "fp16": 989.5, "fp8": 1979.0, "int8": 1979.0}
 
+# Sheets that were not at hand themselves are named with the place that quotes their figures.
+_A100_SHEET = (
+    "NVIDIA A100 data sheet (1758950), as quoted at glennklockwood.com/garden/processors/A100"
+)
+_HOPPER_SHEETS = (
+    "NVIDIA {} data sheet, SXM: half of its speeds with sparsity, as quoted at "
+    "glennklockwood.com/garden/processors/h100"
+)
 _TABLE = (
-    _accelerator("a100-40gb", _A100, 40, 1555, "NVIDIA A100 data sheet, 40 GB"),
-    _accelerator("a100-80gb", _A100, 80, 2039, "NVIDIA A100 data sheet, 80 GB SXM"),
-    _accelerator("h100-sxm", _HOPPER, 80, 3350, "NVIDIA H100 data sheet, SXM"),
-    _accelerator("h200-sxm", _HOPPER, 141, 4800, "NVIDIA H200 data sheet, SXM"),
+    _accelerator("a100-40gb", _A100, 40, 1555, _A100_SHEET),
+    _accelerator("a100-80gb", _A100, 80, 2039, f"{_A100_SHEET}; bandwidth of the SXM form"),
+    _accelerator("h100-sxm", _HOPPER, 80, 3350, _HOPPER_SHEETS.format("H100")),
+    _accelerator("h200-sxm", _HOPPER, 141, 4800, _HOPPER_SHEETS.format("H200")),
     _accelerator(
         "b200",
-        {"bf16": 2250.0, "fp16": 2250.0, "fp8": 4500.0},
+        {"bf16": 2250.0, "fp16": 2250.0, "fp8": 4500.0, "int8": 4500.0},
         180,
         8000,
-        "NVIDIA DGX B200 data sheet, an eighth of the system",
+        "NVIDIA Blackwell technical brief, HGX B200 at 1,000 W, as quoted at "
+        "glennklockwood.com/garden/processors/B200; memory and bandwidth an eighth of the 1,440 GB "
+        "and 64 TB/s of the DGX B200 (the brief gives 192 GB, not all of it usable)",
     ),
-    _accelerator("tpu-v5e", {"bf16": 197.0}, 16, 819, "Google Cloud TPU v5e documentation"),
-    _accelerator("tpu-v5p", {"bf16": 459.0}, 95, 2765, "Google Cloud TPU v5p documentation"),
+    _accelerator(
+        "tpu-v5e",
+        {"bf16": 197.0, "int8": 393.0},
+        16,
+        819,
+        "Google Cloud documentation, docs.cloud.google.com/tpu/docs/v5e (a later version of the "
+        "page gives 800 GiB/s)",
+    ),
+    _accelerator(
+        "tpu-v5p",
+        {"bf16": 459.0},
+        95,
+        2765,
+        "Google Cloud documentation, cloud.google.com/tpu/docs/v5p-training",
+    ),
+    _accelerator(
+        "tpu-v6e",
+        {"bf16": 918.0, "int8": 1836.0},
+        32,
+        1638,
+        "Google Cloud documentation, docs.cloud.google.com/tpu/docs/v6e",
+    ),
     _accelerator(
         "mi300x",
         {"tf32": 653.7, "bf16": 1307.4, "fp16": 1307.4, "fp8": 2614.9, "int8": 2614.9},
         192,
         5300,
-        "AMD Instinct MI300X data sheet",
+        "AMD Instinct MI300X data sheet; the sheet was not at hand, and its figures agree with "
+        "those that public code and wikis quote, such as aiwiki.ai/wiki/amd_instinct_mi300x",
     ),
 )
 

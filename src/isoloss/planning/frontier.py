@@ -29,7 +29,8 @@ from isoloss.planning.path import longest_path
 from isoloss.planning.refusals import nothing_allowed
 from isoloss.planning.search import INSIDE, NEAR, REPLICATE_GRID
 from isoloss.planning.setting import setting_of
-from isoloss.planning.solution import solve, worth
+from isoloss.planning.solution import worth
+from isoloss.planning.solving import solve
 from isoloss.plotting import Plottable
 
 # Replicates without a run that are still tolerated before a budget has no interval.

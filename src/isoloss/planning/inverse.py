@@ -22,10 +22,11 @@ from isoloss.planning.result import Allocation
 from isoloss.planning.scores import loss_for_score, score_at
 from isoloss.planning.setting import with_replicates
 from isoloss.planning.solution import cheapest_run
+from isoloss.plotting import Plottable
 
 
 @dataclass(frozen=True, eq=False)
-class Overtraining:
+class Overtraining(Plottable):
     """A fixed size trained until it is as good as the optimal one.
 
     Attributes:

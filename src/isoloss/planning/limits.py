@@ -139,6 +139,9 @@ def size_bounds(limits: Limits, *, reads_samples: bool) -> SizeBounds:
         tops.append((limits.answer_flops / 2, "answer_flops"))
     high, high_name = min(tops, default=(LARGEST, ""))
     low, low_name = (limits.min_params, "min_params") if limits.min_params else (SMALLEST, "")
+    if low == high == limits.max_params:
+        # One size is asked for: that is no limit which decides against another.
+        low_name = high_name = "params"
     if low > high:
         raise InputError(
             "contradictory limits",
@@ -154,14 +157,14 @@ def ceilings(limits: Limits, *, reads_unique_tokens: bool) -> list[TokenBound]:
     """Bounds on the tokens from above."""
     found = [_of_spend(spend) for spend in limits.spend]
     if limits.max_tokens is not None:
-        found.append(_constant("max_tokens", limits.max_tokens))
+        found.append(constant("max_tokens", limits.max_tokens))
     if limits.max_tokens_per_param is not None:
         found.append(proportional("max_tokens_per_param", limits.max_tokens_per_param))
     if limits.unique_tokens is not None:
         if limits.max_epochs is not None:
-            found.append(_constant("max_epochs", limits.max_epochs * limits.unique_tokens))
+            found.append(constant("max_epochs", limits.max_epochs * limits.unique_tokens))
         elif not reads_unique_tokens:
-            found.append(_constant("unique_tokens", limits.unique_tokens))
+            found.append(constant("unique_tokens", limits.unique_tokens))
     return found
 
 
@@ -169,7 +172,7 @@ def floors(limits: Limits) -> list[TokenBound]:
     """Bounds on the tokens from below."""
     found = []
     if limits.min_tokens is not None:
-        found.append(_constant("min_tokens", limits.min_tokens))
+        found.append(constant("min_tokens", limits.min_tokens))
     if limits.min_tokens_per_param is not None:
         found.append(proportional("min_tokens_per_param", limits.min_tokens_per_param))
     return found
@@ -182,7 +185,8 @@ def proportional(name: str, ratio: float, *, given: bool = True) -> TokenBound:
     )
 
 
-def _constant(name: str, tokens: float) -> TokenBound:
+def constant(name: str, tokens: float) -> TokenBound:
+    """A bound of so many tokens for every size."""
     return TokenBound(
         name,
         lambda params: np.full(np.shape(params), float(tokens)),
@@ -223,7 +227,7 @@ def _largest(size: SizeLimit) -> float:
             f"no model keeps within the limit on {size.name}",
             where=size.name,
             found=f"at most {size.at_most:g} {size.unit}",
-            expected=f"more than {least:g} {size.unit}, which any model takes",
+            expected=f"at least {least:.4g} {size.unit}, which every model takes",
         )
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)

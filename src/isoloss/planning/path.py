@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,26 +18,18 @@ from isoloss.planning.costs import Cost
 from isoloss.planning.limits import TokenBound
 from isoloss.planning.search import Range
 from isoloss.planning.setting import ALL, Columns, Setting
+from isoloss.planning.tokens import Bracket, best_tokens, crossing, usable
 
-# Sizes on which the range of the search is found, and halvings that place its ends.
+# Sizes on which the range of the search is found.
 _SCAN = 400
-_HALVINGS = 32
-# Token counts tried for each size under a law that may turn upwards.
-_TOKEN_GRID = 48
-# Steps towards the best of them; beyond the first every third halves the bracket.
-_TOKEN_STEPS = 60
-_SMOOTH = 10
-# Newton's steps in ln D towards a loss; each bad one becomes a halving, so that 60 always do.
-_NEWTON_STEPS = 60
-# Token counts between which the loss is first placed.
-_BRACKETS = 12
-_TOKEN_TOLERANCE = 1e-13
+# Parts into which the cell of an end is cut, and how often: exactly enough for the estimate, and
+# for quantiles over many columns. Calls cost more than their elements where columns are few.
+_FEW_PARTS, _FEW_STEPS = 16, 8
+_MANY_PARTS, _MANY_STEPS = 4, 10
 # A prediction this near to its target, as a share, has reached it.
 _CLOSE = 1e-11
 # Columns from which on a coarser scan has to do.
 _MANY = 16
-# Stands for no tokens at all, of which laws know nothing.
-_LEAST_TOKENS = 1e-30
 # Loss rising with D by less than this share for each factor e is flat.
 _FLAT = 1e-9
 
@@ -56,20 +48,20 @@ class BudgetPath:
         """The prediction, signed so that less is better."""
         params = np.exp(log_params)
         tokens = self.tokens(params, columns)
-        value = self.setting.sign * self.setting.predict(params, _usable(tokens), columns)
+        value = self.setting.sign * self.setting.predict(params, usable(tokens), columns)
         return np.where(self.setting.allowed(params), value, np.inf)
 
     def slope(self, log_params: Array, columns: Indices) -> Array:
         """Derivative of the value by ln N, along the path."""
         params = np.exp(log_params)
-        tokens = _usable(self.tokens(params, columns))
+        tokens = usable(self.tokens(params, columns))
         by_params, by_tokens = self.setting.slopes(params, tokens, columns)
         return self.setting.sign * (by_params + by_tokens * self.setting.ceiling_slope(params))
 
     def sane(self, log_params: Array, columns: Indices) -> Mask:
         """Where the loss rises with D, even fewer tokens would serve: no optimum of a sane law."""
         params = np.exp(log_params)
-        tokens = _usable(self.tokens(params, columns))
+        tokens = usable(self.tokens(params, columns))
         _, by_tokens = self.setting.slopes(params, tokens, columns)
         level = np.abs(self.setting.predict(params, tokens, columns))
         return np.asarray(self.setting.sign * by_tokens <= _FLAT * level)
@@ -98,23 +90,7 @@ class FreePath:
 
     def tokens(self, params: Array, columns: Columns = ALL) -> Array:
         """Training tokens of each size at which the prediction is best, for each column."""
-        setting = self.setting
-        low = np.log(_usable(setting.floor(params)))
-        high = np.maximum(np.log(_usable(setting.ceiling(params))), low)
-        shape = np.shape(setting.predict(params, np.exp(low), columns))
-        shares = np.linspace(0.0, 1.0, _TOKEN_GRID).reshape(-1, *(1 for _ in shape))
-        tried = np.exp(low + shares * (high - low))
-        values = setting.sign * setting.predict(params, tried, columns)
-        place = np.argmin(np.where(np.isfinite(values), values, np.inf), axis=0)
-        cell = (high - low) / (_TOKEN_GRID - 1)
-        left = low + cell * np.maximum(place - 1, 0)
-        right = low + cell * np.minimum(place + 1, _TOKEN_GRID - 1)
-
-        def slope(log_tokens: Array) -> Array:
-            _, by_tokens = setting.slopes(params, np.exp(log_tokens), columns)
-            return setting.sign * by_tokens
-
-        return np.exp(_turning(slope, left, right))
+        return best_tokens(self.setting, params, columns)
 
     def value(self, log_params: Array, columns: Columns) -> Array:
         """The prediction, signed so that less is better."""
@@ -171,25 +147,34 @@ class TargetPath:
 
     def tokens(self, params: Array, columns: Columns = ALL) -> Array:
         """Fewest training tokens with which each size reaches the target; NaN where none do."""
+        fewest = [part._tokens(params, columns) for part in self.parts]
+        return np.asarray(np.fmin.reduce(fewest))
+
+    @property
+    def parts(self) -> tuple[TargetPath, ...]:
+        """The paths on either side of a bend of the law, between which the tokens leap."""
+        return tuple(replace(self, setting=piece) for piece in self.setting.pieces)
+
+    def _tokens(self, params: Array, columns: Columns) -> Array:
         setting = self.setting
         target = self.target[columns]
         top = FreePath(setting).tokens(params, columns) if setting.free_tokens else None
-        high_tokens = _usable(setting.ceiling(params)) if top is None else top
+        high_tokens = usable(setting.ceiling(params)) if top is None else top
         shape = np.broadcast_shapes(np.shape(high_tokens), np.shape(params), target.shape)
-        low = np.broadcast_to(np.log(_usable(setting.floor(params))), shape)
+        low = np.broadcast_to(np.log(usable(setting.floor(params))), shape)
         high = np.broadcast_to(np.log(high_tokens), shape)
 
         def missing(log_tokens: Array) -> Array:
             value = setting.predict(params, np.exp(log_tokens), columns)
-            # A little more lenient than the range of sizes, whose ends must reach the target.
-            return np.asarray(setting.sign * (value - target) - 2 * _CLOSE * np.abs(target))
+            return np.asarray(setting.sign * (value - target))
 
-        reached_at_once = missing(low) <= 0
-        reachable = (missing(high) <= 0) & (high >= low)
-        # What needs no search is given a bracket without width.
-        end = np.where(reachable & ~reached_at_once, high, low)
-        found = _root(setting, params, target, columns, low, end)
-        found = np.where(reached_at_once, low, found)
+        # A little more lenient than the range of sizes, whose ends must reach the target.
+        lenient = 2 * _CLOSE * np.abs(target)
+        at_low, at_high = np.broadcast_arrays(missing(low), missing(high))
+        reached_at_once = at_low <= lenient
+        reachable = (at_high <= lenient) & (high >= low)
+        found = crossing(setting, params, target, columns, Bracket(low, high, at_low, at_high))
+        found = np.where(reached_at_once, low, np.where(at_high > 0, high, found))
         return np.where(reachable & setting.allowed(params), np.exp(found), np.nan)
 
     def value(self, log_params: Array, columns: Columns) -> Array:
@@ -216,8 +201,10 @@ class TargetPath:
         """Tokens at the end of the search, and not of any limit, are no answer."""
         params = np.exp(log_params)
         tokens = self.tokens(params, columns)
-        ends = [each.tokens(params) for each in self.setting.tops if not each.given]
-        return np.asarray(tokens < np.minimum.reduce(ends) * (1 - _FLAT))
+        tops = [each.tokens(params) for each in self.setting.tops if not each.given]
+        bottoms = [each.tokens(params) for each in self.setting.bottoms if not each.given]
+        low, high = np.maximum.reduce(bottoms), np.minimum.reduce(tops)
+        return np.asarray((tokens > low * (1 + _FLAT)) & (tokens < high * (1 - _FLAT)))
 
     def over(self) -> Range:
         """The range of ln N of each column: the sizes that reach the target."""
@@ -230,7 +217,7 @@ class TargetPath:
             target = setting.sign * self.target + _CLOSE * np.abs(self.target)
             reached = longest.value(log_params, ALL) <= target
             # Sizes that need fewer tokens than are searched are far too large.
-            least = setting.sign * setting.predict(params, _usable(setting.floor(params)))
+            least = setting.sign * setting.predict(params, usable(setting.floor(params)))
             return np.asarray(reached & ((least > target) | floor_given(params)))
 
         ceiling_given = _ceiling_given(setting)
@@ -244,62 +231,6 @@ class TargetPath:
 def longest_path(setting: Setting) -> BudgetPath | FreePath:
     """The path on which each size does as well as the limits let it."""
     return FreePath(setting) if setting.free_tokens else BudgetPath(setting)
-
-
-def _turning(slope: Callable[[Array], Array], left: Array, right: Array) -> Array:
-    """Where a slope changes from falling to rising, by regula falsi (Illinois)."""
-    below, above = slope(left), slope(right)
-    # An end where the value already rises, or still falls, is itself the answer of its bracket.
-    right = np.where(below > 0, left, right)
-    left = np.where(above <= 0, right, left)
-    found = 0.5 * (left + right)
-    for step in range(_TOKEN_STEPS):
-        place = 0.5 * (left + right)
-        if step < _SMOOTH or step % 3 < 2:
-            with np.errstate(all="ignore"):
-                secant = left - below * (right - left) / (above - below)
-            place = np.where((secant > left) & (secant < right), secant, place)
-        here = slope(place)
-        rising = here > 0
-        moved = np.abs(place - found)
-        found = place
-        below, above = (
-            np.where(rising, 0.5 * below, here),
-            np.where(rising, here, 0.5 * above),
-        )
-        left, right = np.where(rising, left, place), np.where(rising, place, right)
-        if not np.any((moved > _TOKEN_TOLERANCE * np.abs(place)) & (right > left)):
-            break
-    return found
-
-
-def _root(
-    setting: Setting, params: Array, target: Array, columns: Columns, low: Array, high: Array
-) -> Array:
-    """Where the prediction meets the target, by Newton's method kept within its bracket."""
-    shares = np.linspace(0.0, 1.0, _BRACKETS).reshape(-1, *(1 for _ in low.shape))
-    tried = low + shares * (high - low)
-    value = setting.predict(params, np.exp(tried), columns)
-    short = np.logical_and.accumulate(setting.sign * (value - target) > 0, axis=0)
-    place = np.maximum(short.sum(axis=0) - 1, 0)[None]
-    left = np.take_along_axis(tried, place, axis=0)[0]
-    right = np.take_along_axis(tried, np.minimum(place + 1, _BRACKETS - 1), axis=0)[0]
-    # A loss is steep and convex in ln D, so that steps from the left never go too far.
-    here: Array = left
-    for _ in range(_NEWTON_STEPS):
-        tokens = np.exp(here)
-        above = setting.sign * (setting.predict(params, tokens, columns) - target)
-        _, slope = setting.slopes(params, tokens, columns)
-        left, right = np.where(above > 0, here, left), np.where(above > 0, right, here)
-        with np.errstate(all="ignore"):
-            step = here - above / (setting.sign * slope)
-        inside = (step >= left) & (step <= right)
-        after = np.where(inside, step, 0.5 * (left + right))
-        moved = np.abs(after - here)
-        here = after
-        if not np.any(moved > _TOKEN_TOLERANCE * np.abs(here)):
-            break
-    return here
 
 
 def _range(
@@ -340,10 +271,13 @@ def _range(
 
 def _edge(allowed: Callable[[Array], Mask], good: Array, bad: Array) -> Array:
     """The last allowed ln N on the way from an allowed one to one that is not."""
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (good + bad)
-        here = allowed(middle[None])[0]
-        good, bad = np.where(here, middle, good), np.where(here, bad, middle)
+    parts, steps = (_FEW_PARTS, _FEW_STEPS) if good.size < _MANY else (_MANY_PARTS, _MANY_STEPS)
+    shares = np.arange(1, parts)[:, None] / parts
+    for _ in range(steps):
+        between = good + shares * (bad - good)
+        last = np.logical_and.accumulate(allowed(between), axis=0).sum(axis=0)
+        width = (bad - good) / parts
+        good, bad = good + last * width, np.where(last < parts - 1, good + (last + 1) * width, bad)
     return good
 
 
@@ -364,8 +298,3 @@ def _is_given(bounds: Sequence[TokenBound], params: Array, which: Callable[..., 
     values = np.stack([bound.tokens(params) for bound in bounds])
     given = np.array([bound.given for bound in bounds])
     return np.asarray(given[which(values, axis=0)])
-
-
-def _usable(tokens: Array) -> Array:
-    """Tokens that a law can be asked about, also where there are none."""
-    return np.maximum(tokens, _LEAST_TOKENS)

@@ -11,9 +11,10 @@ from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
 from isoloss.planning.costs import Cost
 from isoloss.planning.limits import Spend, TokenBound
-from isoloss.planning.path import longest_path
+from isoloss.planning.path import TargetPath, longest_path
 from isoloss.planning.search import minimise
 from isoloss.planning.setting import TOKENS_PER_PARAM, Setting
+from isoloss.planning.solving import solve
 
 # Sizes at which the best reachable prediction is looked for.
 _SCAN = 400
@@ -107,8 +108,20 @@ def out_of_reach(setting: Setting, target: float) -> FitError:
         )
     return FitError(
         f"no run within the limits reaches {wanted}: the {lowest} that law {law.name} gives there "
-        f"is {at}"
+        f"is {at}{_price_of(setting, target)}"
     )
+
+
+def _price_of(setting: Setting, target: float) -> str:
+    """What a target takes of the one thing that is limited, where more of it would do."""
+    if len(setting.limits.spend) != 1:
+        return ""
+    cost = setting.limits.spend[0].cost
+    free = setting.rebound(replace(setting.limits, spend=()), setting.working)
+    least = float(np.exp(solve(TargetPath(free, cost, np.asarray([target]))).value[0]))
+    if not np.isfinite(least):
+        return ""
+    return f". Without the limit on {cost.name} it takes {least:.4g} {cost.unit}"
 
 
 def too_dear(setting: Setting, target: float, spend: Spend, least: float) -> FitError:

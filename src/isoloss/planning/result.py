@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from isoloss.arrays import Array
 from isoloss.forecasting import Prediction
 from isoloss.laws import Surface
 from isoloss.notes import Note
+from isoloss.planning.costs import Cost
 from isoloss.planning.counts import ParameterCounts
 from isoloss.planning.path import BudgetPath, FreePath, TargetPath
 from isoloss.plotting import Plottable
@@ -128,6 +130,16 @@ class Allocation(Plottable):
             KeyError: there is no such cost.
         """
         return {each.name: each.amount for each in self.costs}[name]
+
+    def with_costs(self, costs: Sequence[Cost]) -> Allocation:
+        """The same with what the run takes of further costs that nothing limits."""
+        known = {(each.name, each.unit) for each in self.costs}
+        more = tuple(
+            Amount(cost.name, cost.unit, float(cost.amount(self.params, self.tokens)))
+            for cost in costs
+            if (cost.name, cost.unit) not in known
+        )
+        return replace(self, costs=(*self.costs, *more))
 
     def tokens_of(self, params: Array) -> Array:
         """Tokens of other sizes under the same limits; NaN where they allow none."""

@@ -30,7 +30,7 @@ NEAR = 1e-7
 # A valley shallower than this share of the value is rounding: a law of C alone is flat.
 _ROUNDING = 1e-12
 # A range of ln N narrower than this holds one size for all that matters.
-_NARROW = 1e-6
+_NARROW = 1e-4
 # An answer this close to an end, as a share of a cell, stands at the end.
 _AT_END = 1e-9
 
@@ -103,10 +103,18 @@ def minimise(
     left, right = [nodes[row - 1, column]], [nodes[row + 1, column]]
     best, level = [nodes[row, column]], [values[row, column]]
     owner = [column]
-    narrow = over.high - over.low < _NARROW
+    # In so narrow a range rounding hides the valley: the lowest size will do.
+    narrow = np.broadcast_to(over.high - over.low < _NARROW, (columns,))
+    here = np.flatnonzero(narrow & np.isfinite(np.min(values, axis=0)))
+    lowest = np.argmin(values[:, here], axis=0)
+    left.append(nodes[np.maximum(lowest - 1, 0), here])
+    right.append(nodes[np.minimum(lowest + 1, grid - 1), here])
+    best.append(nodes[lowest, here])
+    level.append(values[lowest, here])
+    owner.append(here)
     for given, edge, beside in ((over.low_given, 0, 1), (over.high_given, -1, -2)):
         # At a limit the least may stand at the end itself, or within the first cell.
-        asked = np.broadcast_to(given | narrow, (columns,)) & np.isfinite(values[edge])
+        asked = np.broadcast_to(given, (columns,)) & np.isfinite(values[edge])
         here = np.flatnonzero(asked & (values[edge] <= values[beside]))
         ends = nodes[edge, here], nodes[beside, here]
         left.append(np.minimum(*ends))
@@ -159,6 +167,7 @@ def _stationary(
     # An end where the value already rises, or still falls, is itself the answer of its bracket.
     right = np.where(below > 0, left, right)
     left = np.where(above <= 0, right, left)
+    side = np.zeros(column.size)
     for step in range(_STEPS):
         low, high = left[going], right[going]
         place = 0.5 * (low + high)
@@ -171,9 +180,11 @@ def _stationary(
         rising = slope > 0
         moved = np.abs(place - found[going])
         found[going] = place
-        # An end that stays counts half of its slope, so that the other end is moved as well.
-        below[going] = np.where(rising, 0.5 * below[going], slope)
-        above[going] = np.where(rising, slope, 0.5 * above[going])
+        # An end that stays twice running counts half of its slope, so that it is moved as well.
+        stays = np.where(side[going] == np.where(rising, 1.0, -1.0), 0.5, 1.0)
+        side[going] = np.where(rising, 1.0, -1.0)
+        below[going] = np.where(rising, stays * below[going], slope)
+        above[going] = np.where(rising, slope, stays * above[going])
         left[going], right[going] = np.where(rising, low, place), np.where(rising, place, high)
         width = right[going] - left[going]
         going = going[(moved > tolerance) & (width > tolerance) & (slope != 0)]

@@ -20,6 +20,7 @@ from isoloss.planning.limits import (
     SizeBounds,
     TokenBound,
     ceilings,
+    constant,
     floors,
     proportional,
     size_bounds,
@@ -62,6 +63,8 @@ class Setting:
         tops: bounds on tokens from above, those of the search among them.
         bottoms: bounds on tokens from below.
         rules: for each input beside N and D, how it is set.
+        bend: tokens at which a law by which more of them may do harm has a kink, if it has one:
+            there its loss can have a valley beside the smooth one.
     """
 
     surface: Surface
@@ -71,6 +74,7 @@ class Setting:
     tops: tuple[TokenBound, ...]
     bottoms: tuple[TokenBound, ...]
     rules: Mapping[str, InputRule] = field(default_factory=dict)
+    bend: TokenBound | None = None
 
     @property
     def sign(self) -> float:
@@ -80,9 +84,22 @@ class Setting:
     @property
     def free_tokens(self) -> bool:
         """Whether the law may say that more tokens do harm, so that fewer may be best."""
-        return any(
-            entry.name == TOKENS.name and not entry.improves for entry in self.surface.law.inputs
+        return _may_do_harm(self.surface)
+
+    @property
+    def pieces(self) -> tuple[Setting, ...]:
+        """The same below the bend and above it; itself alone where there is none."""
+        if self.bend is None:
+            return (self,)
+        return (
+            replace(self, tops=(*self.tops, self.bend), bend=None),
+            replace(self, bottoms=(*self.bottoms, self.bend), bend=None),
         )
+
+    @property
+    def token_bounds(self) -> tuple[TokenBound, ...]:
+        """Every token count by size at which a run can be held, the bend among them."""
+        return (*self.tops, *self.bottoms, *((self.bend,) if self.bend else ()))
 
     @property
     def bounded(self) -> bool:
@@ -160,8 +177,7 @@ class Setting:
     def binding(self, params: float, tokens: float) -> tuple[str, ...]:
         """Names of the limits that a run stands at."""
         N = np.asarray(params)
-        names = [bound.name for bound in self.tops if _is_at(tokens, bound.tokens(N))]
-        names += [bound.name for bound in self.bottoms if _is_at(tokens, bound.tokens(N))]
+        names = [each.name for each in self.token_bounds if _is_at(tokens, each.tokens(N))]
         ends = ((self.bounds.low, self.bounds.low_name), (self.bounds.high, self.bounds.high_name))
         names += [name for end, name in ends if name and _is_at(params, end)]
         return tuple(dict.fromkeys(names))
@@ -209,7 +225,20 @@ def setting_of(
         ),
         (*floors(limits), proportional("", low, given=False)),
         rules,
+        _bend(surface, limits, given or {}),
     )
+
+
+def _bend(surface: Surface, limits: Limits, given: Mapping[str, float]) -> TokenBound | None:
+    """Where repetition begins to do harm, under a law that says so."""
+    name = "unique_tokens"
+    unique = given.get(name, limits.unique_tokens)
+    reads = any(entry.name == name for entry in surface.law.inputs)
+    return constant(name, unique) if unique and reads and _may_do_harm(surface) else None
+
+
+def _may_do_harm(surface: Surface) -> bool:
+    return any(entry.name == TOKENS.name and not entry.improves for entry in surface.law.inputs)
 
 
 def with_replicates(surface: Surface) -> Array:

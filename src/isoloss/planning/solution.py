@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from isoloss.arrays import Array, Indices
+from isoloss.arrays import Array
 from isoloss.fitting import Fit
 from isoloss.laws import Surface
 from isoloss.notes import Note
@@ -33,56 +33,15 @@ from isoloss.planning.refusals import (
     unbounded,
 )
 from isoloss.planning.result import Allocation, Amount, Deviation, Path, both_counts
-from isoloss.planning.search import (
-    COARSE_GRID,
-    EXACT,
-    GRID,
-    HIGH,
-    INSIDE,
-    LOW,
-    NEAR,
-    REPLICATE_GRID,
-    Range,
-    minimise,
-)
+from isoloss.planning.search import COARSE_GRID, INSIDE, NEAR, REPLICATE_GRID
 from isoloss.planning.setting import Setting, setting_of
+from isoloss.planning.solving import Solution, solve, solve_closely
 
 # Sizes, as multiples of the optimal one, at which the price of deviating is shown.
 DEVIATIONS = (0.25, 0.5, 0.7071067811865476, 1.4142135623730951, 2.0, 4.0)
 
 # A cost that exceeds its limit by less is within it.
 _ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The best run of each column, NaN where there is none.
-
-    Attributes:
-        params: N.
-        tokens: D.
-        end: at which end of the sizes it stands, as in `search`.
-        over: the sizes searched.
-    """
-
-    params: Array
-    tokens: Array
-    end: Indices
-    over: Range
-
-
-def solve(path: Path, grid: int = GRID, tolerance: float = EXACT) -> Solution:
-    """The best run along a path, for every column of its setting."""
-    columns = path.setting.working.shape[1]
-    over = path.over()
-    found = minimise(path, over, columns, grid, tolerance)
-    params = np.exp(found.log_params)
-    bounds = path.setting.bounds
-    for end, bound in ((LOW, bounds.low), (HIGH, bounds.high)):
-        at_bound = (found.end == end) & np.isclose(params, bound, rtol=_ROUNDING, atol=0.0)
-        params = np.where(at_bound, bound, params)
-    tokens = np.asarray(path.tokens(params, slice(None)))
-    return Solution(params, np.where(np.isfinite(params), tokens, np.nan), found.end, over)
 
 
 def best_run(
@@ -100,7 +59,7 @@ def best_run(
         raise unbounded()
     path = longest_path(setting)
     found = solve(path)
-    if np.isnan(found.over.low[0]):
+    if not found.possible[0]:
         raise nothing_allowed(setting)
     if np.isnan(found.params[0]):
         raise no_optimum(setting)
@@ -138,14 +97,8 @@ def cheapest_run(
     limits = replace(limits, spend=others)
     setting = setting_of(surface, limits, given, working=surface.working[:, None])
     path = TargetPath(setting, cost, target[:1])
-    found = solve(path)
-    if np.isnan(found.over.low[0]) and setting.allowed(np.asarray(setting.bounds.low)):
-        # The sizes that reach it may be few: they would lie around the best.
-        best = solve(longest_path(setting)).params
-        if np.isfinite(best[0]):
-            path = replace(path, also=(float(np.log(best[0])),))
-            found = solve(path)
-    if np.isnan(found.over.low[0]):
+    found = solve_closely(path)
+    if not found.possible[0]:
         if not setting.allowed(np.asarray(setting.bounds.low)):
             raise nothing_allowed(setting)
         raise out_of_reach(setting, float(target[0]))
@@ -186,9 +139,11 @@ def _allocation(
     deviations = _deviations(path, params, loss, minimised)
     binding = setting.binding(params, tokens)
     # A single bound on tokens, such as the budget, leaves the size to the law.
-    of_tokens = [each.name for each in (*setting.tops, *setting.bottoms) if each.name in binding]
+    of_tokens = [each.name for each in setting.token_bounds if each.name in binding]
     allowance = 0 if minimised or isinstance(path, TargetPath) else 1
-    interior = bool(found.end[0] == INSIDE) and len(set(of_tokens)) <= allowance
+    # The sizes that reach a target may be a single one, at both ends and yet at no limit.
+    inside = bool(found.end[0] == INSIDE) or not binding
+    interior = inside and len(set(of_tokens)) <= allowance
     near = NEAR_CHEAPEST if minimised else NEAR_OPTIMAL
     low, high = band_around(lambda sizes: worth(path, sizes), np.array([params]), near)
     return Allocation(

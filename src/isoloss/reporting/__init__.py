@@ -6,7 +6,9 @@ from isoloss.reporting.drawing import draw
 from isoloss.reporting.forecast import forecast_figure
 from isoloss.reporting.isoflop import isoflop_figure
 from isoloss.reporting.parity import parity_figure
-from isoloss.reporting.planning import demand_figure, frontier_figure, target_figure
+from isoloss.reporting.planning import frontier_figure
+from isoloss.reporting.planning_demand import demand_figure
+from isoloss.reporting.planning_targets import overtraining_figure, target_figure
 from isoloss.reporting.report import build_report, write_report
 from isoloss.reporting.residuals import residual_figure
 from isoloss.reporting.robustness import robustness_figure
@@ -24,6 +26,7 @@ __all__ = [
     "frontier_figure",
     "isoflop_figure",
     "law_looks",
+    "overtraining_figure",
     "parity_figure",
     "residual_figure",
     "robustness_figure",

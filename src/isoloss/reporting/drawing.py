@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from isoloss.comparing import Comparison, Robustness
 from isoloss.fitting import Fit
 from isoloss.forecasting import Backtest, Forecast
-from isoloss.planning import Allocation, Frontier
+from isoloss.planning import Allocation, Demand, Frontier, Overtraining
 from isoloss.reporting.comparison import comparison_figure
 from isoloss.reporting.forecast import forecast_figure
 from isoloss.reporting.isoflop import isoflop_figure
 from isoloss.reporting.parity import parity_figure
 from isoloss.reporting.planning import frontier_figure
+from isoloss.reporting.planning_demand import demand_figure
+from isoloss.reporting.planning_targets import overtraining_figure
 from isoloss.reporting.robustness import robustness_figure
 from isoloss.reporting.surface import surface_figure
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def draw(result: object) -> Figure:
-    """Draw a fit as its surface, a backtest, forecast, allocation, comparison or robustness.
+    """Draw a fit as its surface, a backtest, forecast, plan, comparison or robustness.
 
     Raises:
         TypeError: there is no figure for such a result.
@@ -38,11 +40,15 @@ def draw(result: object) -> Figure:
             return isoflop_figure(result)
         case Frontier():
             return frontier_figure(result)
+        case Demand():
+            return demand_figure(result)
+        case Overtraining():
+            return overtraining_figure(result)
         case Comparison():
             return comparison_figure(result)
         case Robustness():
             return robustness_figure(result)
     raise TypeError(
         f"no figure for {type(result).__name__}: expected Fit, Backtest, Forecast, Allocation, "
-        "Comparison or Robustness"
+        "Frontier, Demand, Overtraining, Comparison or Robustness"
     )

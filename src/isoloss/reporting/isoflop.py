@@ -8,11 +8,11 @@ import numpy as np
 
 from isoloss.arrays import Array
 from isoloss.planning import Allocation
-from isoloss.reporting.planning import target_figure
+from isoloss.reporting.planning_marks import draw_optimum
+from isoloss.reporting.planning_targets import target_figure
 from isoloss.reporting.style import (
     INK,
     MUTED,
-    OPTIMUM,
     PAPER,
     SHADE,
     SMALL_SIZE,
@@ -40,6 +40,8 @@ _GRID = 241
 _BESIDE = 1.4
 # Losses shown above the optimum, relative to it, at most.
 _HIGHEST = 0.12
+# In ln N, how near to the optimum a size counts as on the flat part of the curve.
+_FLAT = 0.5
 
 
 def isoflop_figure(allocation: Allocation, *, loss_label: str = "loss") -> Figure:
@@ -67,7 +69,12 @@ def isoflop_figure(allocation: Allocation, *, loss_label: str = "loss") -> Figur
     params = np.geomspace(*limits, _GRID)
     axes.axvspan(*allocation.near_optimal, color=SHADE, zorder=0, label="loss within 0.1 %")
     curve = _draw_curves(axes, allocation, params)
-    _draw_optimum(axes, allocation)
+    draw_optimum(
+        axes,
+        allocation,
+        allocation.loss,
+        "compute-optimal" if allocation.interior else "best within the limits",
+    )
     _draw_deviations(axes, allocation)
     highest = min(float(np.nanmax(curve)), allocation.loss * (1 + _HIGHEST))
     depth = highest - allocation.loss
@@ -126,28 +133,6 @@ def _draw_curves(axes: Axes, allocation: Allocation, params: Array) -> Array:
     return np.asarray(loss)
 
 
-def _draw_optimum(axes: Axes, allocation: Allocation) -> None:
-    if "params" in allocation.intervals:
-        axes.hlines(
-            allocation.loss,
-            *allocation.intervals["params"],
-            color=OPTIMUM,
-            linewidth=3,
-            alpha=0.5,
-            zorder=4,
-            label=f"{percent_text(allocation.level, 0)} interval of N*",
-        )
-    axes.scatter(
-        [allocation.params],
-        [allocation.loss],
-        s=70,
-        color=OPTIMUM,
-        edgecolors=PAPER,
-        zorder=5,
-        label="compute-optimal",
-    )
-
-
 def _draw_deviations(axes: Axes, allocation: Allocation) -> None:
     for entry in allocation.deviations:
         axes.plot(
@@ -159,13 +144,15 @@ def _draw_deviations(axes: Axes, allocation: Allocation) -> None:
             markeredgecolor=PAPER,
             zorder=4,
         )
-        left = entry.params < allocation.params
+        # The curve bends away from what is written on its inner side; near the optimum it is flat.
+        step = np.log(entry.params / allocation.params)
+        side = 0 if abs(step) < _FLAT else int(np.sign(step))
         axes.annotate(
             error_text(float(f"{entry.loss_increase:.2g}")),
             (entry.params, entry.loss),
-            xytext=(-6, 5) if left else (6, 5),
+            xytext=(-5 * side, 5 if side else 11),
             textcoords="offset points",
-            ha="right" if left else "left",
+            ha={-1: "left", 0: "center", 1: "right"}[side],
             fontsize=SMALL_SIZE,
             color=INK,
             path_effects=halo(),
