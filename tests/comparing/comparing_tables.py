@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from isoloss.arrays import Array
-from isoloss.comparing import Blend, PooledFit
+from isoloss.comparing import PairEnsemble, PairFit
 from isoloss.forecasting import Region
 from isoloss.laws import Surface, find_law
 from isoloss.runs import Runs
@@ -47,8 +47,8 @@ def exactly(surface: Surface) -> Surface:
     )
 
 
-def known(first: Surface, second: Surface) -> Blend:
-    """A blend of one law for each recipe, without doubt."""
-    fit = PooledFit(exactly(first), exactly(second), 0.01, 0.0, 1e-3, 20.0, 5.0)
+def known(first: Surface, second: Surface) -> PairEnsemble:
+    """One law for each recipe, without doubt."""
+    fit = PairFit(exactly(first), exactly(second), 0.01, 0.0, 0.0, 1e-3, 20.0, 5.0)
     region = Region.of(dict(zip(("params", "tokens"), grid(), strict=True)))
-    return Blend(((fit, 1.0),), None, region)
+    return PairEnsemble(((fit, 1.0),), None, region)

@@ -12,7 +12,7 @@ import pytest
 from isoloss.comparing import ChecklistItem, open_questions, reproducibility_checklist
 from isoloss.errors import InputError
 from isoloss.fitting import Fit, fit
-from isoloss.runs import Runs, demo_runs, read_runs
+from isoloss.runs import Runs, optimizer_runs, read_runs
 
 
 def answers(fitted: Fit, runs: Runs, *, loss_unit: str = "") -> dict[str, str]:
@@ -22,7 +22,7 @@ def answers(fitted: Fit, runs: Runs, *, loss_unit: str = "") -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def runs() -> Runs:
-    return demo_runs("adamw")
+    return optimizer_runs("adamw")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_what_was_fitted(fitted: Fit, runs: Runs) -> None:
 
 def test_rows_left_out_and_why(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
-    frame = demo_runs("adamw").frame
+    frame = optimizer_runs("adamw").frame
     pl.concat([frame, frame.tail(1)]).write_csv(path)
     runs = read_runs(path, where="params > 2e8")
     said = answers(fit(runs, "chinchilla", starts=8), runs)
@@ -78,7 +78,7 @@ def test_weights_and_seeds_are_told(runs: Runs) -> None:
 
 
 def test_columns_answer_for_training() -> None:
-    frame = demo_runs("adamw").frame.select("params", "tokens", "loss")
+    frame = optimizer_runs("adamw").frame.select("params", "tokens", "loss")
     columns = {
         "params_nonembedding": pl.col("params"),
         "recipe": pl.lit("c4"),
@@ -102,7 +102,7 @@ def test_columns_answer_for_training() -> None:
 
 
 def test_what_nobody_says_stays_open() -> None:
-    runs = read_runs(demo_runs("adamw").frame.select("params", "tokens", "loss"))
+    runs = read_runs(optimizer_runs("adamw").frame.select("params", "tokens", "loss"))
     items = reproducibility_checklist(fit(runs, "chinchilla", starts=8), runs)
     missing = [item.question for item in items if not item.stated]
     assert missing == ["N counts", "data set or recipe", "hyper-parameters", "loss", "checkpoints"]

@@ -11,7 +11,7 @@ from comparing_tables import EPOCH, chinchilla, runs_of, table
 from isoloss.comparing import Comparison, compare, compare_recipes, split_recipes
 from isoloss.errors import FitError, InputError
 from isoloss.laws import Law, find_law
-from isoloss.runs import Runs, demo_runs
+from isoloss.runs import Runs, optimizer_runs
 
 LAWS = [find_law(name) for name in ("chinchilla", "coupled", "kaplan")]
 TWO_TERMS = [find_law("chinchilla")]
@@ -24,7 +24,7 @@ PROMISED = (
 
 @pytest.fixture(scope="module")
 def optimisers() -> Comparison:
-    return compare(demo_runs("muon"), demo_runs("adamw"), [MEASURED, LARGER], laws=LAWS)
+    return compare(optimizer_runs("muon"), optimizer_runs("adamw"), [MEASURED, LARGER], laws=LAWS)
 
 
 def recipes(shift: float = 0.01) -> tuple[Runs, Runs]:
@@ -53,7 +53,9 @@ def test_muon_at_six_times_the_size_is_undecided(optimisers: Comparison) -> None
 
 
 def test_two_term_fits_are_undecided_at_six_times_the_size() -> None:
-    point = compare(demo_runs("muon"), demo_runs("adamw"), [LARGER], laws=TWO_TERMS).points[0]
+    point = compare(
+        optimizer_runs("muon"), optimizer_runs("adamw"), [LARGER], laws=TWO_TERMS
+    ).points[0]
     assert point.undecided
     assert point.more_pairs != 0
 
@@ -65,7 +67,9 @@ def test_the_gain_of_muon_shrinks_with_compute(optimisers: Comparison) -> None:
 
 
 def test_swapped_recipes_say_the_opposite(optimisers: Comparison) -> None:
-    swapped = compare(demo_runs("adamw"), demo_runs("muon"), [MEASURED], laws=LAWS).points[0]
+    swapped = compare(
+        optimizer_runs("adamw"), optimizer_runs("muon"), [MEASURED], laws=LAWS
+    ).points[0]
     point = optimisers.points[0]
     assert swapped.difference == pytest.approx(-point.difference, rel=0.02)
     assert swapped.lower == pytest.approx(-point.upper, rel=0.1)
@@ -160,7 +164,7 @@ def test_far_points_are_noted() -> None:
 
 
 def test_a_table_with_a_column_of_recipes_is_split() -> None:
-    tables = split_recipes(demo_runs())
+    tables = split_recipes(optimizer_runs())
     assert list(tables) == ["adamw", "muon"]
     assert [len(runs) for runs in tables.values()] == [16, 16]
 
@@ -190,7 +194,7 @@ def with_names(*names: str) -> Callable[[], Comparison]:
             "--path: unknown path: found 'best'; expected ratio or optimal",
         ),
         (
-            lambda: split_recipes(demo_runs("muon")),
+            lambda: split_recipes(optimizer_runs("muon")),
             "isoloss/data/optimizers.csv: column recipe names no two recipes: found muon; "
             "expected two or more, or another table",
         ),

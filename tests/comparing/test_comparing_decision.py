@@ -7,10 +7,10 @@ import pytest
 from comparing_tables import chinchilla, known, runs_of
 
 from isoloss.comparing import (
-    Blend,
+    PairEnsemble,
     PairProblem,
     crossings,
-    fit_pooled,
+    fit_pair,
     pairs_until_decided,
     plane,
 )
@@ -21,30 +21,30 @@ from isoloss.laws import find_law
 POINT, PLACE = (3.2e9, 6.4e10), (8e8, 6.4e10)
 
 
-def blend_of(shift: float, growth: ErrorGrowth | None = None) -> Blend:
+def ensemble_of(shift: float, growth: ErrorGrowth | None = None) -> PairEnsemble:
     """Two recipes whose second is better by about `shift` of the loss."""
     generator = np.random.default_rng(5)
     noise = 2e-3 * generator.standard_normal((2, 16))
     tables = runs_of(chinchilla(), noise[0] + shift), runs_of(chinchilla(), noise[1])
     problem = PairProblem.of(find_law("chinchilla"), tables, chinchilla())
     region = Region.of_runs(tables[0])
-    return Blend(tuple(fit_pooled(problem).items()), growth, region)
+    return PairEnsemble(tuple(fit_pair(problem).items()), growth, region)
 
 
-def needed(blend: Blend) -> int | None:
-    return pairs_until_decided(blend, blend.contrast(*POINT), POINT, PLACE)
+def needed(ensemble: PairEnsemble) -> int | None:
+    return pairs_until_decided(ensemble, ensemble.contrast(*POINT), POINT, PLACE)
 
 
 def test_a_clear_case_needs_no_more_runs() -> None:
-    assert needed(blend_of(0.05)) == 0
+    assert needed(ensemble_of(0.05)) == 0
 
 
 def test_a_close_case_needs_more_runs_the_closer_it_is() -> None:
     counts = []
     for shift in (0.006, 0.002, 0.0005):
-        blend = blend_of(shift)
-        count = needed(blend)
-        probability = float(blend.contrast(*POINT).probability_a_better[0])
+        ensemble = ensemble_of(shift)
+        count = needed(ensemble)
+        probability = float(ensemble.contrast(*POINT).probability_a_better[0])
         decided = probability <= 0.05
         assert decided == (count == 0)
         counts.append(np.inf if count is None else count)
@@ -53,7 +53,7 @@ def test_a_close_case_needs_more_runs_the_closer_it_is() -> None:
 
 
 def test_no_number_of_runs_lessens_the_error_of_the_form() -> None:
-    assert needed(blend_of(0.004, ErrorGrowth(0.01, 20))) is None
+    assert needed(ensemble_of(0.004, ErrorGrowth(0.01, 20))) is None
 
 
 def test_equal_recipes_are_never_decided() -> None:

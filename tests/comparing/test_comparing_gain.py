@@ -8,7 +8,7 @@ from comparing_tables import EPOCH, chinchilla, known
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoloss.comparing import Blend, compute_gain, data_gain, gain_curve
+from isoloss.comparing import PairEnsemble, compute_gain, data_gain, gain_curve
 from isoloss.comparing.gain import check_path, optimal_params
 from isoloss.errors import InputError
 from isoloss.laws import Surface, find_law
@@ -47,8 +47,8 @@ def test_gains_of_algorithms_by_gundlach(new: Surface, flops: float, gain: float
 
 
 def test_the_gain_of_the_same_exponent_is_constant() -> None:
-    blend = known(of_compute(80.0, 0.09), of_compute(90.0, 0.09))
-    curve = gain_curve(blend, np.geomspace(1e18, 1e24, 5), 20.0, 0.9)
+    ensemble = known(of_compute(80.0, 0.09), of_compute(90.0, 0.09))
+    curve = gain_curve(ensemble, np.geomspace(1e18, 1e24, 5), 20.0, 0.9)
     assert np.allclose(curve.compute.value, (90 / 80) ** (1 / 0.09), rtol=1e-6)
 
 
@@ -84,12 +84,12 @@ def test_a_loss_below_the_others_floor_has_no_finite_gain() -> None:
 
 def test_the_optimal_path_is_that_of_the_law() -> None:
     first, second = chinchilla(E=1.8), chinchilla()
-    blend = known(first, second)
+    ensemble = known(first, second)
     flops = np.array([1e20, 1e22])
     for recipe, surface in enumerate((first, second)):
         exact = optimum(surface, flops).params
-        assert np.allclose(optimal_params(blend, recipe, flops), exact, rtol=0.02)
-    found = compute_gain(blend, np.sqrt(flops / 120), np.sqrt(flops / 120) * 20, 0.9, "optimal")
+        assert np.allclose(optimal_params(ensemble, recipe, flops), exact, rtol=0.02)
+    found = compute_gain(ensemble, np.sqrt(flops / 120), np.sqrt(flops / 120) * 20, 0.9, "optimal")
     best = [optimum(surface, flops).params for surface in (first, second)]
     target = first.predict(params=best[0], tokens=flops / (6 * best[0]))
     spent = flops * found.value
@@ -109,8 +109,8 @@ def test_unknown_paths() -> None:
 
 
 def test_the_curve_as_json() -> None:
-    blend: Blend = known(chinchilla(E=1.5), chinchilla())
-    curve = gain_curve(blend, np.array([1e19, 1e27]), 20.0, 0.9)
+    ensemble: PairEnsemble = known(chinchilla(E=1.5), chinchilla())
+    curve = gain_curve(ensemble, np.array([1e19, 1e27]), 20.0, 0.9)
     near, far = curve.to_json()
     assert near["compute_gain"] > 1
     assert near["probability_a_better"] == 1

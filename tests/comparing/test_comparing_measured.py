@@ -7,7 +7,7 @@ import pytest
 from comparing_tables import chinchilla, runs_of, table
 
 from isoloss.comparing import measured_gains
-from isoloss.runs import demo_runs
+from isoloss.runs import optimizer_runs
 
 # Muon's tokens over those that AdamW needs, at 1, 2, 4 and 8 times 20 tokens per parameter.
 SPEED_UPS = {
@@ -19,7 +19,7 @@ SPEED_UPS = {
 
 
 def test_the_published_speed_ups_of_muon() -> None:
-    found = measured_gains(demo_runs("muon"), demo_runs("adamw"), 0.9)
+    found = measured_gains(optimizer_runs("muon"), optimizer_runs("adamw"), 0.9)
     assert found is not None
     for size, published in SPEED_UPS.items():
         own = found.params == size
@@ -28,7 +28,7 @@ def test_the_published_speed_ups_of_muon() -> None:
 
 
 def test_the_gain_shrinks_with_size() -> None:
-    found = measured_gains(demo_runs("muon"), demo_runs("adamw"), 0.9)
+    found = measured_gains(optimizer_runs("muon"), optimizer_runs("adamw"), 0.9)
     assert found is not None
     assert found.trend is not None
     assert found.trend.lower < found.trend.exponent < found.trend.upper < 0

@@ -32,7 +32,7 @@ from isoloss.comparing.counting import has_shapes
 from isoloss.errors import FitError, InputError
 from isoloss.fitting import find_objective
 from isoloss.laws import find_law
-from isoloss.runs import Runs, demo_runs, read_runs
+from isoloss.runs import Runs, optimizer_runs, read_runs
 
 SHAPES = {"n_layers": 10, "d_model": 640, "d_ff": 2560, "n_heads": 10, "vocabulary_size": 32000}
 
@@ -196,7 +196,7 @@ def test_the_standard_ones_have_names_of_their_own_and_can_be_applied() -> None:
 
 
 def test_counts_that_a_table_has_already_are_not_tried() -> None:
-    runs = demo_runs("adamw")
+    runs = optimizer_runs("adamw")
     same = read_runs(runs.frame.with_columns(params_total=pl.col("params")))
     kinds = {each.kind for each in standard_perturbations(trial(same))}
     assert "count of N" not in kinds

@@ -23,9 +23,9 @@ from isoloss.comparing import (
     shift_params,
 )
 from isoloss.errors import FitError, InputError
-from isoloss.laws import Law, find_law, positive
+from isoloss.laws import Law, find_law, law_from_definition, positive
 from isoloss.laws.law import Input
-from isoloss.runs import Runs, demo_runs, read_runs
+from isoloss.runs import Runs, optimizer_runs, read_runs
 
 POINTS = [(7e9, 1.4e11), (7e10, 1.4e12)]
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.36}
@@ -42,7 +42,7 @@ def exact_runs() -> Runs:
 
 @pytest.fixture(scope="module")
 def demo() -> Robustness:
-    return isoloss.robustness(demo_runs("adamw"), points=POINTS, bootstrap=20, starts=8)
+    return isoloss.robustness(optimizer_runs("adamw"), points=POINTS, bootstrap=20, starts=8)
 
 
 def test_everything_is_compared_with_the_unperturbed_fit(demo: Robustness) -> None:
@@ -96,6 +96,50 @@ def test_the_verdict_names_the_furthest(demo: Robustness) -> None:
     assert text in demo.verdict
     assert "D*/N* at 5.88e+21 FLOPs" in demo.verdict
     assert demo.verdict.endswith(").")
+
+
+def test_perturbed_fits_end_where_a_search_of_their_own_would(demo: Robustness) -> None:
+    """They begin at the unperturbed optima, with few random starts beside."""
+    runs = optimizer_runs("adamw")
+    left = {"drop largest size": runs.params < runs.params.max(), "N x 2": np.full(16, True)}
+    for row in demo.rows:
+        if row.perturbation in left:
+            own = runs.take(left[row.perturbation])
+            scaled = own.params * (2.0 if row.kind == "N" else 1.0)
+            table = read_runs(own.frame.with_columns(pl.Series("params", scaled)))
+            searched = isoloss.fit(table, "chinchilla", starts=64)
+            losses = [float(searched.surface.predict(params=N, tokens=D)) for N, D in POINTS]
+            assert row.losses == pytest.approx(losses, rel=1e-6)
+
+
+def test_a_law_that_no_forecast_would_believe_is_refused() -> None:
+    """Runs whose loss rises with N, and a law that follows them."""
+    rising = law_from_definition(
+        {
+            "name": "rising",
+            "formula": "E + B / tokens**beta + S * log(params)",
+            "parameters": {
+                "E": {"lower": 0.0, "start": [0.1, 1.0]},
+                "B": {"lower": 0.0},
+                "beta": {"lower": 0.0, "start": [0.2, 0.5]},
+                "S": {"start": [0.0, 0.1]},
+            },
+        }
+    )
+    exact = exact_runs()
+    loss = 1.5 + 2000.0 / exact.tokens**0.36 + 0.01 * np.log(exact.params)
+    found = robustness(
+        read_runs(exact.frame.with_columns(pl.Series("loss", loss)), check=False),
+        points=[(7e9, 1.4e11)],
+        bootstrap=0,
+        starts=8,
+        perturbations=[change_law(rising), scale_params(2.0)],
+    )
+    assert found.rows[0].refused == (
+        "at N=7e+09, D=1.4e+11 its loss rises with params on the way: no forecast would believe it"
+    )
+    assert not found.rows[1].refused
+    assert "rising" not in found.verdict
 
 
 def test_an_exact_law_is_found_again_whatever_runs_are_left_out() -> None:

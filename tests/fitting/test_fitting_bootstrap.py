@@ -17,7 +17,7 @@ from isoloss.fitting.bootstrap import (
     seed_log_noise,
 )
 from isoloss.laws import find_law
-from isoloss.runs import Runs, demo_runs, read_runs
+from isoloss.runs import Runs, optimizer_runs, read_runs
 
 
 @given(rows=st.integers(3, 40), seed=st.integers(0, 1000))
@@ -97,7 +97,7 @@ def test_noise_between_seeds_is_pooled_over_repeated_runs() -> None:
 
 @pytest.mark.parametrize("resample", ["pairs", "residual", "cluster:size", "noise:0.001"])
 def test_every_kind_gives_converged_replicates_around_the_fit(resample: str) -> None:
-    fitted = fit(demo_runs("adamw"), "overtraining", bootstrap=60, resample=resample)
+    fitted = fit(optimizer_runs("adamw"), "overtraining", bootstrap=60, resample=resample)
     assert fitted.surface.replicates.shape == (4, 60)
     low, high = np.quantile(fitted.surface.predict_replicates(params=1e9, tokens=2e10), [0, 1])
     assert low < fitted.surface.predict(params=1e9, tokens=2e10) < high
@@ -131,4 +131,4 @@ def test_noise_without_a_size_is_that_between_the_seeds_of_the_table() -> None:
 )
 def test_a_kind_that_makes_no_sense_is_refused(resample: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        fit(demo_runs("adamw"), "overtraining", bootstrap=5, resample=resample)
+        fit(optimizer_runs("adamw"), "overtraining", bootstrap=5, resample=resample)

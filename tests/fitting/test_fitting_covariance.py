@@ -15,6 +15,7 @@ from isoloss.runs import Runs, read_runs
 
 NOISE = 2e-3
 TRUTH = find_law("chinchilla").published_set("epoch-2024").parameters
+STUDIES = range(40)
 
 
 def simulated(seed: int, noise: float = NOISE) -> Runs:
@@ -28,7 +29,7 @@ def simulated(seed: int, noise: float = NOISE) -> Runs:
 @pytest.fixture(scope="module")
 def fits() -> list[Fit]:
     """Forty tables that differ by their noise."""
-    return [fit(simulated(seed), "chinchilla", objective="squared-log") for seed in range(40)]
+    return [fit(simulated(seed), "chinchilla", objective="squared-log") for seed in STUDIES]
 
 
 def test_standard_errors_are_the_spread_over_repeated_studies(fits: list[Fit]) -> None:
@@ -44,6 +45,19 @@ def test_the_spread_of_predictions_follows_too(fits: list[Fit]) -> None:
     stated = np.mean([delta_covariance(each).log_deviation(**place) for each in fits], axis=0)
     logs = [np.log(each.surface.predict(**place)) for each in fits]
     np.testing.assert_allclose(stated, np.std(logs, axis=0, ddof=1), rtol=0.34)
+
+
+@pytest.mark.parametrize("objective", ["huber", "lad"])
+def test_robust_objectives_are_not_too_sure(objective: str) -> None:
+    """Few residuals lie where these objectives curve, and of `lad` none.
+
+    Slopes across the smaller half of the residuals stand for curvature, a little on the safe side.
+    """
+    robust = [fit(simulated(seed), "chinchilla", objective=objective, starts=8) for seed in STUDIES]
+    for name in ("E", "alpha", "beta"):
+        stated = np.mean([delta_covariance(each).standard_errors()[name] for each in robust])
+        spread = np.std([each.parameters[name] for each in robust], ddof=1)
+        assert 0.55 < spread / stated < 1.2, name
 
 
 def test_the_delta_method_agrees_with_the_bootstrap() -> None:

@@ -30,9 +30,9 @@ def test_the_posterior_agrees_with_the_delta_method_on_a_well_determined_law(
 
 
 def test_the_same_seed_gives_the_same_samples() -> None:
-    from isoloss.runs import demo_runs
+    from isoloss.runs import optimizer_runs
 
-    fitted = fit(demo_runs("adamw"), "overtraining")
+    fitted = fit(optimizer_runs("adamw"), "overtraining")
     first, second = (posterior(fitted, draws=20, warm_up=20, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first.posterior["eta"], second.posterior["eta"])
     with pytest.raises(InputError, match="too few draws or walkers: found 5 draws, 3 walkers"):

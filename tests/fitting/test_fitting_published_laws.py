@@ -14,7 +14,7 @@ from isoloss.laws import Input, Law, Target, real
 from isoloss.laws.broken import broken_law
 from isoloss.laws.downstream import DOWNSTREAM
 from isoloss.laws.mixing import mixing_law
-from isoloss.runs import Runs, demo_runs, read_runs
+from isoloss.runs import Runs, optimizer_runs, read_runs
 
 RECIPES = {"c4": "c4_original", "redpajama": "rpj", "refinedweb": "rw_original"}
 # Four sizes at 20 tokens a parameter, and the smallest at 320; the error law adds the 1.4B run.
@@ -74,7 +74,7 @@ class TestGadre:
         assert 100 * abs(found / really - 1) == pytest.approx(error, abs=6e-5)
 
 
-ADAMW, MUON = demo_runs("adamw"), demo_runs("muon")
+ADAMW, MUON = optimizer_runs("adamw"), optimizer_runs("muon")
 
 
 class TestOptimizers:

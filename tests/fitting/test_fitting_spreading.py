@@ -18,10 +18,10 @@ from contextlib import nullcontext
 
 from isoloss.fitting import cluster, fit
 from isoloss.forecasting.rolling import folds_by_compute, rolling_errors
-from isoloss.runs import demo_runs
+from isoloss.runs import optimizer_runs
 
 if __name__ == "__main__":
-    runs = demo_runs("adamw")
+    runs = optimizer_runs("adamw")
     name, threads = sys.argv[1], int(sys.argv[2])
     with cluster(name) if name != "threads" else nullcontext():
         farseer = fit(runs, "farseer", bootstrap=700, threads=threads)

@@ -9,7 +9,7 @@ from isoloss.fitting import fit
 from isoloss.fitting.together import JointFit, _joint_law, fit_together
 from isoloss.laws import Centre, find_law, working_law
 from isoloss.planning import allocate
-from isoloss.runs import Runs, demo_runs, read_runs
+from isoloss.runs import Runs, optimizer_runs, read_runs
 
 TRUTH = find_law("chinchilla").published_set("epoch-2024").parameters
 
@@ -28,7 +28,7 @@ def recipe(params_factor: float, tokens_factor: float, noise: float = 1e-4) -> R
 
 @pytest.fixture(scope="module")
 def optimizers() -> dict[str, Runs]:
-    return {name: demo_runs(name) for name in ("adamw", "muon")}
+    return {name: optimizer_runs(name) for name in ("adamw", "muon")}
 
 
 def test_sharing_nothing_is_fitting_apart(optimizers: dict[str, Runs]) -> None:

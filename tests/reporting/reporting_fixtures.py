@@ -9,7 +9,7 @@ from isoloss.fitting import Fit
 from isoloss.forecasting import Backtest, Forecast, backtest, forecast
 from isoloss.laws import CATALOGUE
 from isoloss.planning import Allocation, allocate
-from isoloss.runs import Runs, demo_runs
+from isoloss.runs import Runs, optimizer_runs
 
 POINTS = [(7e9, 1.4e11), (7e10, 1.4e12)]
 BUDGET = 1e22
@@ -17,7 +17,7 @@ BUDGET = 1e22
 
 @pytest.fixture(scope="session")
 def runs() -> Runs:
-    return demo_runs("adamw")
+    return optimizer_runs("adamw")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from isoloss.comparing import Comparison, compare, compare_recipes
 from isoloss.laws import CATALOGUE
 from isoloss.reporting import comparison_figure, to_svg
-from isoloss.runs import demo_runs
+from isoloss.runs import optimizer_runs
 
 POINTS = [(1.2e9, 2.4e10), (7.2e9, 1.44e11)]
 LAWS = [CATALOGUE["chinchilla"]]
@@ -18,7 +18,7 @@ LAWS = [CATALOGUE["chinchilla"]]
 
 @pytest.fixture(scope="module")
 def compared() -> Comparison:
-    return compare(demo_runs("muon"), demo_runs("adamw"), POINTS, laws=LAWS, bootstrap=50)
+    return compare(optimizer_runs("muon"), optimizer_runs("adamw"), POINTS, laws=LAWS, bootstrap=50)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_runs_and_points_lie_where_they_are(figure: Figure, compared: Comparison
         for each in figure.axes[0].collections
         if not isinstance(each, QuadContourSet)
     ]
-    runs = demo_runs("muon")
+    runs = optimizer_runs("muon")
     assert any(np.array_equal(each, np.stack([runs.params, runs.tokens], 1)) for each in places)
     assert any(np.array_equal(each, np.array(POINTS)) for each in places)
 
@@ -65,15 +65,15 @@ def test_the_legend_says_what_is_undecided(figure: Figure) -> None:
 
 def test_the_line_where_the_order_flips() -> None:
     far = [*POINTS, (7e10, 1.4e12)]
-    result = compare(demo_runs("muon"), demo_runs("adamw"), far, laws=LAWS, bootstrap=20)
+    result = compare(optimizer_runs("muon"), optimizer_runs("adamw"), far, laws=LAWS, bootstrap=20)
     assert result.pairs[0].crossings
     (legend,) = comparison_figure(result).legends
     assert "equally good" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_each_of_many_pairs_has_a_row() -> None:
-    tables = {"muon": demo_runs("muon"), "adamw": demo_runs("adamw")}
-    tables["$again_"] = demo_runs("adamw")
+    tables = {"muon": optimizer_runs("muon"), "adamw": optimizer_runs("adamw")}
+    tables["$again_"] = optimizer_runs("adamw")
     result = compare_recipes(tables, POINTS, laws=LAWS, bootstrap=20)
     figure = comparison_figure(result)
     assert len(figure.axes) == 6
@@ -81,7 +81,7 @@ def test_each_of_many_pairs_has_a_row() -> None:
 
 
 def test_one_recipe_that_is_better_everywhere_has_no_line() -> None:
-    runs = demo_runs("muon")
+    runs = optimizer_runs("muon")
     worse = runs.frame.with_columns(loss=runs.frame["loss"] * 1.2)
     result = compare(runs, type(runs)(worse), POINTS, names=("x", "y"), laws=LAWS, bootstrap=20)
     (legend,) = comparison_figure(result).legends

@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from isoloss.errors import InputError
 from isoloss.fitting import Fit, fit
-from isoloss.forecasting import Backtest, Forecast, HeldOut
+from isoloss.forecasting import Backtest, Forecast, HeldOut, forecast
 from isoloss.laws import CATALOGUE, Surface
 from isoloss.planning import Allocation, allocate, optimum, replicate_optimum
 from isoloss.reporting import (
@@ -24,7 +25,7 @@ from isoloss.reporting import (
     parity_figure,
     residual_figure,
 )
-from isoloss.runs import Runs
+from isoloss.runs import Runs, read_runs
 
 pytest_plugins = ("reporting_fixtures",)
 
@@ -225,7 +226,21 @@ def test_a_fit_without_replicates_can_be_drawn(bare: Fit) -> None:
 
 def test_what_has_no_figure_is_named(runs: Runs) -> None:
     message = (
-        "no figure for Runs: expected Fit, Backtest, Forecast, Allocation, Comparison or Robustness"
+        "no figure for Runs: expected Fit, Backtest, Forecast, Allocation, Frontier, Demand, "
+        "Overtraining, Comparison or Robustness"
     )
     with pytest.raises(TypeError, match=f"^{message}$"):
         draw(runs)
+
+
+def test_a_forecast_of_points_of_other_columns_names_them() -> None:
+    columns = {"active_params": np.geomspace(2e7, 4e8, 8), "experts": np.tile([1.0, 16.0], 4)}
+    law = CATALOGUE["effective-experts"]
+    loss = law.predict({"E": 1.6, "A": 60.0, "alpha": 0.24, "k": 0.2}, **columns)
+    runs = read_runs(pl.DataFrame({**columns, "loss": loss}), required=law.columns)
+    point = {"active_params": 1e9, "experts": 16.0}
+    axes = forecast_figure(forecast(runs, [point], laws=[law], bootstrap=0)).axes[0]
+    (label,) = [text.get_text() for text in axes.get_yticklabels()]
+    assert label == "active_params 1B\nexperts 16"
+    assert axes.get_xlabel() == "predicted loss"
+    assert not any("C" in text.get_text() for text in axes.texts)

@@ -292,7 +292,8 @@ def test_a_law_of_any_name_can_be_reported(runs: Runs) -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_formula_is_drawn(name: str) -> None:
     drawn = Page(formula_html(CATALOGUE[name]))
-    assert drawn.all("svg")[0]["aria-label"] == f"loss = {CATALOGUE[name].formula}"
+    law = CATALOGUE[name]
+    assert drawn.all("svg")[0]["aria-label"] == f"{law.target.name} = {law.formula}"
     assert drawn.all("path")[0]["d"].startswith("M")
 
 

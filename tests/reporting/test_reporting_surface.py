@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from matplotlib.lines import Line2D
 from isoloss.errors import InputError
 from isoloss.fitting import Fit, fit
 from isoloss.forecasting import Region
-from isoloss.laws import CATALOGUE, PARAMS, TOKENS, Input, Law, Surface, positive
+from isoloss.laws import CATALOGUE, PARAMS, TOKENS, Input, Law, Surface, mixing_law, positive
 from isoloss.planning import allocate, optimal_path
 from isoloss.reporting import residual_figure, surface_figure
 from isoloss.reporting.plane import best_path, outline
@@ -164,6 +165,25 @@ def test_a_law_with_other_inputs_has_residuals_but_no_surface(runs: Runs) -> Non
     )
     with pytest.raises(InputError, match=f"^{message}$"):
         surface_figure(fitted)
+
+
+def test_residuals_by_shares_that_may_be_zero_have_a_linear_axis() -> None:
+    code = np.concatenate([np.zeros(3), np.linspace(0.1, 1, 9)])
+    shares = {"web": 1 - code, "code": code}
+    law = mixing_law(["web", "code"], "code_loss")
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(code.size))
+    loss = law.predict({"c": 1.1, "t1": 0.2, "t2": -1.3}, **shares) * noise
+    runs = read_runs(pl.DataFrame({**shares, "code_loss": loss}), required=law.columns)
+    figure = residual_figure(fit(runs, law, starts=16))
+    for axes in figure.axes:
+        assert axes.get_xscale() == "linear"
+        low, high = axes.get_xlim()
+        assert low < 0 < 1 < high
+        line = next(line for line in axes.lines if line.get_marker() == "o")
+        places, means = (np.asarray(values) for values in line.get_data())
+        assert np.all(np.isfinite(places))
+        assert np.all(np.isfinite(means))
+    figure.draw_without_rendering()
 
 
 def test_an_unknown_colouring_is_named(chinchilla: Fit) -> None:

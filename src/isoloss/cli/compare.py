@@ -99,7 +99,7 @@ def compare_verb(
     if _AUTO in names and laws:
         laws = [*CANDIDATES, *laws]
     with args.naming(", ".join(map(str, runs))), args.workers(cluster), progress() as bars:
-        task = bars.add_task("compare", total=2 * len(tables) - 1)
+        task = bars.add_task("compare", total=(len(tables) - 1) * len(laws or CANDIDATES))
         result = compare_recipes(
             tables,
             points,
@@ -158,6 +158,13 @@ def _of_one_table(
     from isoloss.runs import read_runs
 
     everything = read_runs(path, columns=args.column_names(columns), where=where, check=False)
+    if by == _RECIPE and by not in {*everything.frame.columns, *everything.own_names}:
+        raise InputError(
+            "nothing to compare with",
+            where=str(path),
+            found=f"no column {by}",
+            expected="a second table, or --by with the column that names the recipe",
+        )
     present = split_recipes(everything, by)
     wanted = [name.strip() for name in recipes.split(",")] if recipes else list(present)
     unknown = [name for name in wanted if name not in present]

@@ -122,4 +122,8 @@ def _cells(row: PerturbedFit) -> list[str]:
 
 
 def _text(value: float, form: str, unit: str = "") -> str:
-    return f"{value:{form}}{unit}" if isfinite(value) else ""
+    if not isfinite(value):
+        return ""
+    text = f"{value:{form}}"
+    # What rounds to nothing has no sign.
+    return f"{text if float(text) else text.lstrip('+-')}{unit}"

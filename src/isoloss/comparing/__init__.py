@@ -8,7 +8,6 @@ from isoloss.comparing.algorithmic_progress import (
     joint_gain,
     rebalancing_gain,
 )
-from isoloss.comparing.blend import Blend, Contrast
 from isoloss.comparing.checklist import (
     GROUPS,
     ChecklistItem,
@@ -25,6 +24,9 @@ from isoloss.comparing.decision import Crossing, Plane, crossings, pairs_until_d
 from isoloss.comparing.efficiency import Efficiency, efficiency
 from isoloss.comparing.gain import PATHS, Gain, GainCurve, compute_gain, data_gain, gain_curve
 from isoloss.comparing.measured import MeasuredGains, Trend, measured_gains
+from isoloss.comparing.pair_backtest import PairBacktest, PairFold, pair_backtest
+from isoloss.comparing.pair_ensemble import Contrast, PairEnsemble
+from isoloss.comparing.pair_fit import PairFit, PairProblem, fit_pair
 from isoloss.comparing.pairing import Pairing
 from isoloss.comparing.perturbations import (
     KINDS,
@@ -45,7 +47,6 @@ from isoloss.comparing.perturbations import (
     standard_perturbations,
 )
 from isoloss.comparing.perturbed import PerturbedFit
-from isoloss.comparing.pooling import PairProblem, PooledFit, fit_pooled
 from isoloss.comparing.robustness import Robustness, robustness
 
 __all__ = [
@@ -55,7 +56,6 @@ __all__ = [
     "PATHS",
     "UNDECIDED",
     "AlgorithmicProgress",
-    "Blend",
     "ChecklistItem",
     "ComparedPoint",
     "Comparison",
@@ -67,12 +67,15 @@ __all__ = [
     "GainCurve",
     "MeasuredGains",
     "Pair",
+    "PairBacktest",
+    "PairEnsemble",
+    "PairFit",
+    "PairFold",
     "PairProblem",
     "Pairing",
     "Perturbation",
     "PerturbedFit",
     "Plane",
-    "PooledFit",
     "Robustness",
     "Trend",
     "Trial",
@@ -94,7 +97,7 @@ __all__ = [
     "drop_compute",
     "drop_sizes",
     "efficiency",
-    "fit_pooled",
+    "fit_pair",
     "fitting_items",
     "frontier_flops",
     "frontier_gain",
@@ -104,6 +107,7 @@ __all__ = [
     "law_items",
     "measured_gains",
     "open_questions",
+    "pair_backtest",
     "pairs_until_decided",
     "plane",
     "raise_params",

@@ -95,7 +95,7 @@ def law_items(fit: Fit) -> tuple[ChecklistItem, ...]:
     return tuple(
         ChecklistItem("form", question, answer)
         for question, answer in (
-            ("law", f"{law.name}: loss = {law.formula}"),
+            ("law", f"{law.name}: {law.equation}"),
             ("source of the law", law.source),
             ("variables", variables),
             ("fitted parameters", ", ".join(law.parameter_names)),

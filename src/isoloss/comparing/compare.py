@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from isoloss.comparing.blending import Point, Settings, lone_candidates
 from isoloss.comparing.comparison import Comparison
 from isoloss.comparing.gain import check_path
 from isoloss.comparing.pair import compare_pair
+from isoloss.comparing.weighing import Point, Settings
 from isoloss.errors import InputError
 from isoloss.fitting import Objective
-from isoloss.forecasting import DEFAULT_LEVEL, Candidates
+from isoloss.forecasting import DEFAULT_LEVEL
 from isoloss.forecasting.prediction import check_level, points_as_columns
 from isoloss.laws import CANDIDATES, Law
 from isoloss.runs import Runs
@@ -44,12 +44,12 @@ def compare(
         laws: candidates; the whole catalogue where not given.
         path: how B spends the compute that it needs to match A: "ratio" at the point's tokens per
             parameter, "optimal" with each recipe at its own compute-optimal split.
-        objective: what the fits behind the laws' weights minimise.
+        objective: what the fit of both recipes as one minimises, where the search begins.
         bootstrap: draws of each law's parameters.
         level: probability with which each interval should hold.
         seed: of starts and draws.
         threads: for the solver.
-        advance: called with the name of each recipe and pair when it is done.
+        advance: called with the name of each law when it has been fitted to a pair.
 
     Raises:
         FitError: no law can be fitted to both, or none can be believed at the points.
@@ -92,12 +92,12 @@ def compare_recipes(
         points: (N, D) at which to compare.
         laws: candidates; the whole catalogue where not given.
         path: as for `compare`.
-        objective: what the fits behind the laws' weights minimise.
+        objective: what the fit of both recipes as one minimises, where the search begins.
         bootstrap: draws of each law's parameters.
         level: probability with which each interval should hold.
         seed: of starts and draws.
         threads: for the solver.
-        advance: called with the name of each recipe and pair when it is done.
+        advance: called with the name of each law when it has been fitted to a pair.
 
     Raises:
         FitError: no law can be fitted to a pair, or none can be believed at the points.
@@ -121,21 +121,12 @@ def compare_recipes(
         path,
         seed,
         threads,
+        advance,
     )
-    candidates: dict[str, Candidates | None] = {}
-    for name, runs in tables.items():
-        candidates[name] = lone_candidates(runs, settings)
-        if advance:
-            advance(name)
     first, *others = tables
-    pairs = []
-    for other in others:
-        both = (tables[first], tables[other])
-        pairs.append(
-            compare_pair((first, other), both, (candidates[first], candidates[other]), settings)
-        )
-        if advance:
-            advance(f"{first}, {other}")
+    pairs = [
+        compare_pair((first, other), (tables[first], tables[other]), settings) for other in others
+    ]
     notes = [note for runs in tables.values() for note in runs.notes]
     notes += [note for pair in pairs for note in pair.notes]
     return Comparison(tuple(pairs), level, path, tuple(notes))

@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from isoloss.comparing.blend import Blend
 from isoloss.comparing.decision import Crossing
 from isoloss.comparing.efficiency import Efficiency
 from isoloss.comparing.gain import GainCurve, finite
 from isoloss.comparing.measured import MeasuredGains
+from isoloss.comparing.pair_ensemble import PairEnsemble
 from isoloss.notes import Note
 from isoloss.plotting import Plottable
 from isoloss.runs import Runs
@@ -107,7 +107,7 @@ class Pair:
             by the law of most weight; None where the runs do not determine them.
         place: N and D of the further runs that `more_pairs` counts.
         n_pairs: runs that both recipes have made at the same N and D.
-        blend: the laws of both recipes.
+        ensemble: the laws of both recipes.
         tables: their runs.
         notes: what to know before relying on the numbers.
     """
@@ -122,7 +122,7 @@ class Pair:
     efficiency: Efficiency | None
     place: tuple[float, float]
     n_pairs: int
-    blend: Blend
+    ensemble: PairEnsemble
     tables: tuple[Runs, Runs]
     notes: tuple[Note, ...] = ()
 

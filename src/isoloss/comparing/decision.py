@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.arrays import Array
-from isoloss.comparing.blend import Blend, Contrast, log_ratio_draws, quantile
+from isoloss.comparing.pair_ensemble import Contrast, PairEnsemble, log_ratio_draws, quantile
 
 DECIDED = 0.95
 # More pairs than this are no plan.
@@ -17,7 +17,10 @@ _STEPS = 241
 
 
 def pairs_until_decided(
-    blend: Blend, contrast: Contrast, point: tuple[float, float], place: tuple[float, float]
+    ensemble: PairEnsemble,
+    contrast: Contrast,
+    point: tuple[float, float],
+    place: tuple[float, float],
 ) -> int | None:
     """Further pairs of runs, one of each recipe at one place, until one recipe is 95 % sure.
 
@@ -27,7 +30,7 @@ def pairs_until_decided(
     that place would lessen.
 
     Args:
-        blend: the laws of both recipes.
+        ensemble: the laws of both recipes.
         contrast: of the recipes at the point.
         point: N and D to decide about.
         place: N and D of the further runs.
@@ -39,7 +42,7 @@ def pairs_until_decided(
     parameters = float(contrast.parameters[0])
 
     def decided(pairs: int) -> bool:
-        share = _variance_left(blend, point, place, pairs)
+        share = _variance_left(ensemble, point, place, pairs)
         deviation = np.hypot(parameters * np.sqrt(share), form)
         return bool(quantile(contrast.freedom + pairs, DECIDED) * deviation <= size)
 
@@ -53,12 +56,12 @@ def pairs_until_decided(
 
 
 def _variance_left(
-    blend: Blend, point: tuple[float, float], place: tuple[float, float], pairs: int
+    ensemble: PairEnsemble, point: tuple[float, float], place: tuple[float, float], pairs: int
 ) -> float:
     """Share of the variance at a point that is left after further pairs of runs at a place."""
     before = after = 0.0
     both = np.array([point, place]).T
-    for fit, weight in blend.parts:
+    for fit, weight in ensemble.parts:
         covariance = np.cov(log_ratio_draws(fit, (both[0], both[1]), (both[0], both[1])))
         own = covariance[0, 0]
         told = 0.0
@@ -97,12 +100,12 @@ class Crossing:
 
 
 def crossings(
-    blend: Blend, ratios: tuple[float, ...], params: tuple[float, float]
+    ensemble: PairEnsemble, ratios: tuple[float, ...], params: tuple[float, float]
 ) -> tuple[Crossing, ...]:
     """Where the expected difference is zero, for each of several tokens per parameter.
 
     Args:
-        blend: the laws of both recipes.
+        ensemble: the laws of both recipes.
         ratios: tokens per parameter.
         params: smallest and largest N looked at.
     """
@@ -110,7 +113,8 @@ def crossings(
     sizes = np.geomspace(*params, _STEPS)
     logs = np.log(sizes)
     for ratio in ratios:
-        gap = blend.log_loss(0, sizes, sizes * ratio) - blend.log_loss(1, sizes, sizes * ratio)
+        first, second = ensemble.log_losses(sizes, sizes * ratio)
+        gap = first - second
         for step in np.flatnonzero(gap[:-1] * gap[1:] < 0):
             share = gap[step] / (gap[step] - gap[step + 1])
             size = float(np.exp(logs[step] + share * (logs[step + 1] - logs[step])))
@@ -136,12 +140,12 @@ class Plane:
 
 
 def plane(
-    blend: Blend, params: tuple[float, float], tokens: tuple[float, float], count: int
+    ensemble: PairEnsemble, params: tuple[float, float], tokens: tuple[float, float], count: int
 ) -> Plane:
     """The difference on a grid of `count` by `count` places between the given sizes."""
     columns, rows = np.geomspace(*params, count), np.geomspace(*tokens, count)
     N, D = np.meshgrid(columns, rows)
-    contrast = blend.contrast(N.ravel(), D.ravel())
+    contrast = ensemble.contrast(N.ravel(), D.ravel())
     return Plane(
         columns,
         rows,

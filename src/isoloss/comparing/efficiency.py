@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from isoloss.arrays import Array
-from isoloss.comparing.blend import quantile
+from isoloss.comparing.pair_ensemble import quantile
+from isoloss.comparing.pair_fit import PairProblem
 from isoloss.comparing.pairing import DIFFERENCE, SINGLE, SUM
-from isoloss.comparing.pooling import PairProblem
 
 # Rounds of weighing sums and differences of pairs by their own residuals.
 _ROUNDS = 3

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from isoloss.arrays import Array
-from isoloss.comparing.blend import Blend, Contrast
+from isoloss.comparing.pair_ensemble import Contrast, PairEnsemble
 from isoloss.errors import InputError
 
 PATHS = ("ratio", "optimal")
 # A gain outside of this range is no answer: B's loss hardly falls on the way.
 _LARGEST = 1e6
-_BISECTIONS = 60
+_BISECTIONS = 45
 # Tokens per parameter among which the compute-optimal split is looked for.
 _RATIOS = np.geomspace(0.1, 1e5, 241)
 
@@ -56,22 +56,22 @@ def check_path(path: str) -> None:
         )
 
 
-def data_gain(blend: Blend, params: Array, tokens: Array, level: float) -> Gain:
+def data_gain(ensemble: PairEnsemble, params: Array, tokens: Array, level: float) -> Gain:
     """How many times more tokens the second recipe needs to match the first at the same N."""
 
     def at(gain: Array) -> Array:
-        return blend.log_loss(1, params, tokens * gain)
+        return ensemble.log_loss(1, params, tokens * gain)
 
-    return _gain(at, blend.contrast(params, tokens), level)
+    return _gain(at, ensemble.contrast(params, tokens), level)
 
 
 def compute_gain(
-    blend: Blend, params: Array, tokens: Array, level: float, path: str = "ratio"
+    ensemble: PairEnsemble, params: Array, tokens: Array, level: float, path: str = "ratio"
 ) -> Gain:
     """How many times more compute the second recipe needs to match the first.
 
     Args:
-        blend: the laws of both.
+        ensemble: the laws of both.
         params: N.
         tokens: D.
         level: of the interval.
@@ -81,27 +81,30 @@ def compute_gain(
     if path == "ratio":
 
         def at_ratio(gain: Array) -> Array:
-            return blend.log_loss(1, params * np.sqrt(gain), tokens * np.sqrt(gain))
+            return ensemble.log_loss(1, params * np.sqrt(gain), tokens * np.sqrt(gain))
 
-        return _gain(at_ratio, blend.contrast(params, tokens), level)
+        return _gain(at_ratio, ensemble.contrast(params, tokens), level)
     flops = 6.0 * params * tokens
-    sizes = [optimal_params(blend, recipe, flops) for recipe in (0, 1)]
-    contrast = blend.contrast(sizes[0], flops / (6 * sizes[0]), (sizes[1], flops / (6 * sizes[1])))
+    sizes = [optimal_params(ensemble, recipe, flops) for recipe in (0, 1)]
+    contrast = ensemble.contrast(
+        sizes[0], flops / (6 * sizes[0]), (sizes[1], flops / (6 * sizes[1]))
+    )
 
     def at_optimum(gain: Array) -> Array:
-        own = optimal_params(blend, 1, flops * gain)
-        return blend.log_loss(1, own, flops * gain / (6 * own))
+        budget = np.ravel(flops * gain)
+        own = optimal_params(ensemble, 1, budget)
+        return ensemble.log_loss(1, own, budget / (6 * own)).reshape(gain.shape)
 
     return _gain(at_optimum, contrast, level)
 
 
-def optimal_params(blend: Blend, recipe: int, flops: Array) -> Array:
-    """Compute-optimal N of a recipe, 0 or 1, by the weighted mean of all laws.
+def optimal_params(ensemble: PairEnsemble, recipe: int, flops: Array) -> Array:
+    """Compute-optimal N of a recipe, 0 or 1, by all laws together.
 
     NaN where the loss has no minimum between 0.1 and 100,000 tokens per parameter.
     """
     params = np.sqrt(flops / 6.0 / _RATIOS[:, None])
-    loss = blend.log_loss(recipe, params, flops / (6.0 * params))
+    loss = ensemble.log_loss(recipe, params, flops / (6.0 * params))
     loss = np.where(np.isfinite(loss), loss, np.inf)
     lowest = np.argmin(loss, axis=0)
     inside = (lowest > 0) & (lowest < _RATIOS.size - 1)
@@ -120,14 +123,14 @@ def _gain(at: Callable[[Array], Array], contrast: Contrast, level: float) -> Gai
     """The gain that makes the second recipe's log loss rise by the log ratio.
 
     Args:
-        at: log loss of the second recipe at a multiple of its resource.
+        at: log loss of the second recipe at multiples of its resource, shape (..., places).
         contrast: the log ratio to make up for.
         level: of the interval.
     """
     here = at(np.ones_like(contrast.log_ratio))
     low, high = contrast.interval(level)
     # The better the first recipe, the lower the log ratio and the larger the gain.
-    value, upper, lower = (_solve(at, here + ratio) for ratio in (contrast.log_ratio, low, high))
+    value, upper, lower = _solve(at, here + np.stack([contrast.log_ratio, low, high]))
     return Gain(
         np.where(np.isfinite(value) & (value > 0), value, np.nan),
         np.where(np.isnan(value), np.nan, lower),
@@ -193,12 +196,12 @@ class GainCurve:
 
 
 def gain_curve(
-    blend: Blend, flops: Array, ratio: float, level: float, path: str = "ratio"
+    ensemble: PairEnsemble, flops: Array, ratio: float, level: float, path: str = "ratio"
 ) -> GainCurve:
     """Gains over budgets.
 
     Args:
-        blend: the laws of both recipes.
+        ensemble: the laws of both recipes.
         flops: budgets, C = 6 N D.
         ratio: tokens per parameter, for the path of that name.
         level: of the intervals.
@@ -206,15 +209,15 @@ def gain_curve(
     """
     params = np.sqrt(flops / (6.0 * ratio))
     if path == "optimal":
-        params = optimal_params(blend, 0, flops)
+        params = optimal_params(ensemble, 0, flops)
     tokens = flops / (6.0 * params)
     return GainCurve(
         flops,
         params,
         tokens,
-        compute_gain(blend, params, tokens, level, path),
-        data_gain(blend, params, tokens, level),
-        blend.contrast(params, tokens).probability_a_better,
+        compute_gain(ensemble, params, tokens, level, path),
+        data_gain(ensemble, params, tokens, level),
+        ensemble.contrast(params, tokens).probability_a_better,
     )
 
 

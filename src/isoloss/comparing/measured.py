@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.arrays import Array, Indices
-from isoloss.comparing.blend import quantile
+from isoloss.comparing.pair_ensemble import quantile
 from isoloss.runs import Runs
 
 # Token counts of one size that a curve needs.

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isoloss.comparing.blend import Blend, quantile
-from isoloss.comparing.blending import Blended, Point, Settings, blend_laws
 from isoloss.comparing.comparison import UNDECIDED, ComparedPoint, Pair
 from isoloss.comparing.decision import Crossing, crossings, pairs_until_decided
 from isoloss.comparing.efficiency import efficiency
 from isoloss.comparing.gain import GainCurve, compute_gain, data_gain, gain_curve
 from isoloss.comparing.measured import measured_gains
+from isoloss.comparing.pair_ensemble import PairEnsemble, quantile
 from isoloss.comparing.pairing import Pairing
-from isoloss.forecasting import Candidates
+from isoloss.comparing.weighing import Point, Settings, WeighedLaws, weigh_laws
 from isoloss.notes import Note, Severity
 from isoloss.runs import Runs
 
@@ -28,7 +27,6 @@ _CURVE_BEYOND = 3.0
 def compare_pair(
     names: tuple[str, str],
     tables: tuple[Runs, Runs],
-    candidates: tuple[Candidates | None, Candidates | None],
     settings: Settings,
 ) -> Pair:
     """Compare two recipes.
@@ -36,30 +34,29 @@ def compare_pair(
     Args:
         names: of the recipes.
         tables: their runs.
-        candidates: the laws fitted to each recipe alone, for the weights.
         settings: of the comparison.
 
     Raises:
         FitError: no law can be fitted to both, or none can be believed at the points.
     """
-    blended = blend_laws(names, tables, candidates, settings)
-    blend = blended.blend
-    place = _dearest(tables, blended.pairing)
-    points = _points(blend, names, place, settings)
+    weighed = weigh_laws(names, tables, settings)
+    ensemble = weighed.ensemble
+    place = _dearest(tables, weighed.pairing)
+    points = _points(ensemble, names, place, settings)
     return Pair(
         names,
         points,
-        blend.weights,
-        blended.reasons,
-        _curve(blend, settings),
+        ensemble.weights,
+        weighed.reasons,
+        _curve(ensemble, settings),
         measured_gains(*tables, settings.level),
-        _crossings(blend, settings),
-        efficiency(blended.problem, settings.level),
+        _crossings(ensemble, settings),
+        efficiency(weighed.problem, settings.level),
         place,
-        len(blended.pairing.pairs),
-        blend,
+        len(weighed.pairing.pairs),
+        ensemble,
         tables,
-        tuple(_notes(names, tables, blended, points)),
+        tuple(_notes(names, tables, weighed, points)),
     )
 
 
@@ -73,80 +70,78 @@ def _dearest(tables: tuple[Runs, Runs], pairing: Pairing) -> Point:
 
 
 def _points(
-    blend: Blend, names: tuple[str, str], place: Point, settings: Settings
+    ensemble: PairEnsemble, names: tuple[str, str], place: Point, settings: Settings
 ) -> tuple[ComparedPoint, ...]:
+    N, D = (np.array(each) for each in zip(*settings.points, strict=True))
+    contrast = ensemble.contrast(N, D)
+    log_a, log_b = ensemble.log_losses(N, D)
+    # Half the difference of logs on either side of the middle: the difference of the losses and
+    # the ends of its interval come from the same formula, and keep their signs.
+    middle = 2.0 * np.exp(0.5 * (log_a + log_b))
+    lower, upper = (middle * np.sinh(end / 2) for end in contrast.interval(settings.level))
+    half = quantile(ensemble.freedom, 0.5 + settings.level / 2) * np.hypot(
+        contrast.deviation, ensemble.noise
+    )
+    single = [middle * np.sinh((log_a - log_b + end) / 2) for end in (-half, half)]
+    compute = compute_gain(ensemble, N, D, settings.level, settings.path)
+    data = data_gain(ensemble, N, D, settings.level)
     found = []
-    for params, tokens in settings.points:
-        N, D = np.array([params]), np.array([tokens])
-        contrast = blend.contrast(N, D)
-        log_a, log_b = (float(blend.log_loss(recipe, N, D)[0]) for recipe in (0, 1))
-        # Half the difference of logs on either side of the middle: the difference of the losses
-        # and the ends of its interval come from the same formula, and keep their signs.
-        middle = 2.0 * np.exp(0.5 * (log_a + log_b))
-        low, high = contrast.interval(settings.level)
-        lower, upper = (float(middle * np.sinh(end[0] / 2)) for end in (low, high))
-        half = quantile(blend.freedom, 0.5 + settings.level / 2) * float(
-            np.hypot(contrast.deviation[0], blend.noise)
-        )
-        single = [float(middle * np.sinh((log_a - log_b + end) / 2)) for end in (-half, half)]
-        decided = not lower <= 0.0 <= upper
-        compute = compute_gain(blend, N, D, settings.level, settings.path)
-        data = data_gain(blend, N, D, settings.level)
-        loss_a, loss_b = float(np.exp(log_a)), float(np.exp(log_b))
+    for row, point in enumerate(settings.points):
+        decided = not lower[row] <= 0.0 <= upper[row]
+        loss_a, loss_b = float(np.exp(log_a[row])), float(np.exp(log_b[row]))
         found.append(
             ComparedPoint(
                 *names,
-                params,
-                tokens,
+                *point,
                 loss_a,
                 loss_b,
                 loss_a - loss_b,
-                lower,
-                upper,
-                (single[0], single[1]),
+                float(lower[row]),
+                float(upper[row]),
+                (float(single[0][row]), float(single[1][row])),
                 settings.level,
-                float(contrast.probability_a_better[0]),
-                names[int(lower > 0)] if decided else UNDECIDED,
-                float(compute.value[0]),
-                (float(compute.lower[0]), float(compute.upper[0])),
-                float(data.value[0]),
-                (float(data.lower[0]), float(data.upper[0])),
-                pairs_until_decided(blend, contrast, (params, tokens), place),
-                blend.region.multiples(params=params, tokens=tokens),
+                float(contrast.probability_a_better[row]),
+                names[int(lower[row] > 0)] if decided else UNDECIDED,
+                float(compute.value[row]),
+                (float(compute.lower[row]), float(compute.upper[row])),
+                float(data.value[row]),
+                (float(data.lower[row]), float(data.upper[row])),
+                pairs_until_decided(ensemble, contrast.at(row), point, place),
+                ensemble.region.multiples(params=point[0], tokens=point[1]),
                 {
-                    "parameters": float(contrast.parameters[0]),
-                    "form": float(contrast.form[0]),
-                    "noise": blend.noise,
+                    "parameters": float(contrast.parameters[row]),
+                    "form": float(contrast.form[row]),
+                    "noise": ensemble.noise,
                 },
             )
         )
     return tuple(found)
 
 
-def _curve(blend: Blend, settings: Settings) -> GainCurve:
+def _curve(ensemble: PairEnsemble, settings: Settings) -> GainCurve:
     """Gains from the cheapest run to the dearest point, at the dearest point's D/N."""
     params, tokens = max(settings.points, key=lambda point: point[0] * point[1])
-    low, high = blend.region.flops
+    low, high = ensemble.region.flops
     flops = np.geomspace(low, max(high * _CURVE_BEYOND, 6 * params * tokens), _CURVE_POINTS)
-    return gain_curve(blend, flops, tokens / params, settings.level, settings.path)
+    return gain_curve(ensemble, flops, tokens / params, settings.level, settings.path)
 
 
-def _crossings(blend: Blend, settings: Settings) -> tuple[Crossing, ...]:
+def _crossings(ensemble: PairEnsemble, settings: Settings) -> tuple[Crossing, ...]:
     """Flips of the order along the D/N asked for and the ends of the runs' own range."""
     ratios = {round(tokens / params, 6) for params, tokens in settings.points}
-    ratios |= {round(end, 6) for end in blend.region.tokens_per_param}
-    largest = max(blend.region.params[1] * _CURVE_BEYOND, *(N for N, _ in settings.points))
-    return crossings(blend, tuple(sorted(ratios)), (blend.region.params[0], largest))
+    ratios |= {round(end, 6) for end in ensemble.region.tokens_per_param}
+    largest = max(ensemble.region.params[1] * _CURVE_BEYOND, *(N for N, _ in settings.points))
+    return crossings(ensemble, tuple(sorted(ratios)), (ensemble.region.params[0], largest))
 
 
 def _notes(
     names: tuple[str, str],
     tables: tuple[Runs, Runs],
-    blended: Blended,
+    weighed: WeighedLaws,
     points: Sequence[ComparedPoint],
 ) -> list[Note]:
     pair = f"{names[0]} and {names[1]}"
-    blend, count = blended.blend, len(blended.pairing.pairs)
+    ensemble, count = weighed.ensemble, len(weighed.pairing.pairs)
     notes = []
     if count:
         notes.append(
@@ -156,8 +151,8 @@ def _notes(
                 details={"pairs": count},
             )
         )
-    different = sum(weight * fit.n_different for fit, weight in blend.parts)
-    total = sum(weight * fit.surface_a.working.size for fit, weight in blend.parts)
+    different = sum(weight * fit.n_different for fit, weight in ensemble.parts)
+    total = sum(weight * fit.surface_a.working.size for fit, weight in ensemble.parts)
     notes.append(
         Note(
             "pooled",
@@ -169,20 +164,13 @@ def _notes(
     )
     if tables[0].fingerprint == tables[1].fingerprint:
         notes.append(Note("same-runs", f"{pair} have the very same runs", Severity.WARNING))
-    if not blended.weighed:
-        notes.append(
-            Note(
-                "no-weights",
-                f"the runs of {pair} are too few for backtests of either: laws count alike",
-                Severity.WARNING,
-            )
-        )
-    if blend.growth is None:
+    if ensemble.growth is None:
         notes.append(
             Note(
                 "no-backtest",
-                f"no dear runs of {pair} can be predicted from cheap ones: how errors of the "
-                "difference grow beyond the data is unknown, and intervals leave it out",
+                f"no dear runs of {pair} can be predicted from cheap ones: laws are weighed by "
+                "their fit alone, how errors of the difference grow beyond the data is unknown, "
+                "and intervals leave it out",
                 Severity.WARNING,
             )
         )

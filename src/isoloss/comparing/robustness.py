@@ -6,7 +6,7 @@ perturbation is another belief about the runs, not about the model that is plann
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from isoloss.comparing.perturbations import (
 from isoloss.comparing.perturbed import PerturbedFit
 from isoloss.errors import FitError, InputError
 from isoloss.fitting import Fit, Objective, find_objective, fit
-from isoloss.forecasting import DEFAULT_LEVEL
+from isoloss.forecasting import DEFAULT_LEVEL, departures, region_of_fit
 from isoloss.forecasting.prediction import PlanePoint, check_level, points_as_columns
 from isoloss.laws import PARAMS, REFERENCE_LAW, TOKENS, Law, find_law
 from isoloss.planning import optimum, replicate_optimum
@@ -33,8 +33,10 @@ from isoloss.quantities import format_quantity
 from isoloss.runs import Runs
 
 DEFAULT_BOOTSTRAP = 100
-# About forty fits are made; half the usual starts find the same optima.
+# Half the usual starts find the same optima.
 DEFAULT_STARTS = 32
+# Random starts of a perturbed fit, beside the optima that the unperturbed one has found.
+_FOLLOWING_STARTS = 2
 _UNPERTURBED = "unperturbed"
 _OTHER_LAW = "law"
 
@@ -193,7 +195,8 @@ def robustness(
         method: "joint" or "staged".
         weights: name of a column with the weight of each run.
         bootstrap: replicates of the unperturbed fit, to compare perturbations with.
-        starts: random starts of each fit.
+        starts: random starts of the unperturbed fit, and of those whose law or search is another;
+            the others begin where it ended, at its next best optima, and at a few random starts.
         level: of the bootstrap intervals.
         seed: of starts, replicates and noise.
         threads: for the solver.
@@ -216,7 +219,7 @@ def robustness(
     budget = 6.0 * points[0][0] * points[0][1] if flops is None else float(flops)
     check_budgets(budget)
     trial = Trial(runs, law, objective, method, starts, seed, weights)
-    base = _fit(trial, bootstrap, threads)
+    base = _fit(trial, (), bootstrap, threads)
     base.require_converged()
     if advance:
         advance(_UNPERTURBED)
@@ -224,7 +227,7 @@ def robustness(
     own = _read(base, _UNPERTURBED, "none", changed, points, budget, None)
     rows = []
     for each in standard_perturbations(trial) if perturbations is None else perturbations:
-        rows.append(_perturbed(trial, each, points, budget, own, threads))
+        rows.append(_perturbed(trial, _optima(base), each, points, budget, own, threads))
         if advance:
             advance(each.name)
     intervals, ratio = _intervals(base, points, budget, level)
@@ -241,7 +244,22 @@ def robustness(
     )
 
 
-def _fit(trial: Trial, bootstrap: int, threads: int | None) -> Fit:
+def _optima(base: Fit) -> tuple[Mapping[str, float], ...]:
+    """Parameters at the best optimum and the next; none for a fit in stages."""
+    if base.method != "joint":
+        return ()
+    return (base.parameters, *(other.parameters for other in base.search.others))
+
+
+def _search(trial: Trial) -> tuple[str, str, int, int]:
+    """What decides how the optimum is looked for."""
+    return trial.law.name, trial.method, trial.starts, trial.seed
+
+
+def _fit(
+    trial: Trial, begin: tuple[Mapping[str, float], ...], bootstrap: int, threads: int | None
+) -> Fit:
+    """The fit of a trial; with parameters to begin from, few random starts are made beside."""
     return fit(
         trial.runs,
         trial.law,
@@ -249,7 +267,8 @@ def _fit(trial: Trial, bootstrap: int, threads: int | None) -> Fit:
         method=trial.method,
         weights=trial.weights,
         bootstrap=bootstrap,
-        starts=trial.starts,
+        starts=min(trial.starts, _FOLLOWING_STARTS) if begin else trial.starts,
+        begin=begin,
         seed=trial.seed,
         threads=threads,
     )
@@ -257,6 +276,7 @@ def _fit(trial: Trial, bootstrap: int, threads: int | None) -> Fit:
 
 def _perturbed(
     trial: Trial,
+    optima: tuple[Mapping[str, float], ...],
     perturbation: Perturbation,
     points: Sequence[PlanePoint],
     budget: float,
@@ -266,7 +286,10 @@ def _perturbed(
     kind, name, what = perturbation.kind, perturbation.name, perturbation.sentence
     try:
         changed = perturbation.change(trial)
-        fitted = _fit(changed, 0, threads)
+        begin = optima if _search(changed) == _search(trial) else ()
+        fitted = _fit(changed, begin, 0, threads)
+        if kind == _OTHER_LAW:
+            _require_sane(fitted, points)
     except FitError as error:
         nowhere = (np.nan,) * len(points)
         nothing = (np.nan, np.nan, np.nan)
@@ -274,6 +297,21 @@ def _perturbed(
             name, kind, what, trial.law.name, 0, False, {}, nowhere, nowhere, *nothing, str(error)
         )
     return _read(fitted, name, kind, what, points, budget, own)
+
+
+def _require_sane(fitted: Fit, points: Sequence[PlanePoint]) -> None:
+    """Refuse a law that no forecast would believe: nobody would have chosen it.
+
+    Raises:
+        FitError: it departs from what a law must do on the way to a point.
+    """
+    region = region_of_fit(fitted)
+    for N, D in points:
+        reasons = departures(fitted.surface, region, params=N, tokens=D)
+        if reasons:
+            raise FitError(
+                f"at N={N:g}, D={D:g} {'; '.join(reasons)}: no forecast would believe it"
+            )
 
 
 def _read(

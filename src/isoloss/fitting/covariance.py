@@ -1,9 +1,10 @@
 """The delta method: uncertainty from the curvature at the optimum, without any refit.
 
-For an M-estimator the covariance is the sandwich H^-1 S H^-1, with H the Hessian of the objective
-and S the sum over runs of the outer products of their scores (Huber 1967). It holds whatever the
-law of the errors, as long as the optimum is interior and the objective is close to a parabola
-around it; replicates need neither.
+For an M-estimator the covariance is the sandwich H^-1 S H^-1, with H the curvature of the objective
+and S the sum over runs of the outer products of their scores (Huber 1967); `information` has both,
+for objectives too that curve in few residuals only. It holds whatever the law of the errors, as
+long as the optimum is interior and the objective is close to a parabola around it; replicates need
+neither.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import numpy.typing as npt
 
 from isoloss.arrays import Array
 from isoloss.errors import FitError
-from isoloss.fitting.local_model import local_model
-from isoloss.fitting.problem import Problem
+from isoloss.fitting.information import local_information
 from isoloss.fitting.result import Fit
 from isoloss.laws import working_law
+
+# Condition of the information matrix beyond which double precision cannot invert it.
+_LARGEST_CONDITION = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,30 +74,10 @@ def delta_covariance(fit: Fit) -> Covariance:
             "the delta method needs an interior optimum, and on a bound ended "
             f"{', '.join(fit.identifiability.at_bound)}: use bootstrap replicates"
         )
-    problem = fit.problem
-    working, weights = fit.surface.working[:, None], fit.rows.weights
-    model = local_model(problem, working, weights[None, :], problem.measured[None, :])
-    scores = _scores(problem, fit.surface.working, weights)
-    scale = 1.0 / np.sqrt(model.diagonal[:, 0])
-    hessian = model.hessian[:, :, 0] * scale[:, None] * scale
-    values = np.linalg.eigvalsh(hessian)
-    if not values[0] > 1e-12 * values[-1]:
+    known = local_information(fit.problem, fit.rows.weights, fit.surface.working)
+    if known.condition > _LARGEST_CONDITION:
         raise FitError(
             "the delta method needs curvature in every direction; the data do not determine some "
             "combination of parameters: use bootstrap replicates"
         )
-    spread = np.linalg.solve(hessian, scale[:, None] * scores)
-    freedom = fit.n_runs / max(1, fit.n_runs - working.size)
-    return Covariance(fit, freedom * scale[:, None] * (spread @ spread.T) * scale)
-
-
-def _scores(problem: Problem, working: Array, weights: Array) -> Array:
-    """Each run's share of the gradient, shape (parameters, rows)."""
-    value, first = problem.law.evaluator.gradient(
-        list(working), problem.centred_inputs, problem.law.constants(problem.centre)
-    )
-    objective = problem.objective
-    residual = objective.residual(value, problem.measured)
-    slope = weights * objective.penalty(residual, objective.scale).slope
-    by_value = slope / value if objective.logarithmic else slope
-    return np.stack([by_value * each for each in first])
+    return Covariance(fit, known.covariance)

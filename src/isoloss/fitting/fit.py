@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,6 +54,7 @@ def fit(
     bootstrap: int = 0,
     resample: str = "pairs",
     starts: int | None = None,
+    begin: Sequence[Mapping[str, float]] = (),
     seed: int = 0,
     threads: int | None = None,
     centre: Centre | None = None,
@@ -74,6 +75,8 @@ def fit(
             groups of runs, "noise" fresh noise as large as between the table's seeds,
             "noise:0.002" of that size in log loss.
         starts: random starts of the joint method; `default_starts` of the law where not given.
+        begin: published parameters to start from as well, such as those of a fit to nearly the
+            same runs; the joint method then goes without the staged one's result.
         seed: of starts and replicates.
         threads: at most this many; all processors where not given. Results do not depend on it.
         centre: what working parameters are relative to; predictions do not depend on it.
@@ -96,7 +99,8 @@ def fit(
     if method == "staged":
         found = _in_stages(problem, rows, bootstrap)
     else:
-        found = _jointly(problem, rows, candidates, threads, advance)
+        given = [Surface.of_parameters(law, each, problem.centre).working for each in begin]
+        found = _jointly(problem, rows, candidates, given, threads, advance)
         problem = replace(problem, hold=found.hold)
     replicates, drawn = np.empty((found.working.size, 0)), 0
     if bootstrap and method == "joint":
@@ -187,12 +191,15 @@ def _jointly(
     problem: Problem,
     rows: FittedRows,
     candidates: Array,
+    given: Sequence[Array],
     threads: int | None,
     advance: Callable[[int], None] | None,
 ) -> _Found:
     """The lowest objective that any start leads to."""
     notes = []
-    if problem.law.law.name in STAGED_METHODS:
+    if given:
+        candidates = np.column_stack([*given, candidates])
+    elif problem.law.law.name in STAGED_METHODS:
         try:
             staged = staged_working(problem, rows.inputs, rows.weights)
             candidates = np.column_stack([staged, candidates])

@@ -176,7 +176,7 @@ def _check(
         raise InputError(
             "efficiency factors need a law in which units of N and D cancel",
             where=f"law {base.law.name}",
-            expected="chinchilla, overtraining or another law of powers",
+            expected="a law that is a sum of powers of them",
         )
 
 

@@ -70,10 +70,10 @@ def comparison_figure(comparison: Comparison) -> Figure:
 def _draw_map(figure: Figure, axes: Axes, pair: Pair, comparison: Comparison) -> None:
     first, second = pair.recipes
     points = [(point.params, point.tokens) for point in pair.points]
-    shown = shown_region(pair.blend.region, points)
+    shown = shown_region(pair.ensemble.region, points)
     size_scale(axes, "x", shown.params, "N, parameters")
     size_scale(axes, "y", shown.tokens, "D, training tokens")
-    seen = plane(pair.blend, shown.params, shown.tokens, _GRID)
+    seen = plane(pair.ensemble, shown.params, shown.tokens, _GRID)
     bands = axes.contourf(
         seen.params,
         seen.tokens,
@@ -188,7 +188,7 @@ def _draw_gain(axes: Axes, pair: Pair, comparison: Comparison) -> None:
     limits = float(curve.flops[0]), float(curve.flops[-1])
     size_scale(axes, "x", limits, "C = 6ND, training FLOPs")
     axes.set_yscale("log")
-    low, high = pair.blend.region.flops
+    low, high = pair.ensemble.region.flops
     axes.axvspan(low, min(high, limits[1]), color=SHADE, zorder=0, label="budgets of the runs")
     top = _largest_gain(pair)
     axes.fill_between(

@@ -44,7 +44,7 @@ _COMMON_WIDTH = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class PooledFit:
+class PairFit:
     """A law of two recipes at one width of their difference.
 
     Attributes:
@@ -52,7 +52,9 @@ class PooledFit:
         surface_b: that of the second; its replicates belong to the same draws.
         width: standard deviation of the recipes' difference in each parameter, in its effect on
             the log loss.
-        log_evidence: log marginal likelihood of the runs.
+        log_marginal: log marginal likelihood of the runs, to compare widths.
+        log_evidence: what the runs say for the law, to compare laws: their log likelihood less half
+            a log of their number for each parameter that they determine (Schwarz 1978).
         noise_difference: standard deviation of the difference of a pair of runs, in log loss.
         freedom: degrees of freedom behind that noise.
         n_different: how many differences of parameters the runs determine rather than the prior.
@@ -61,6 +63,7 @@ class PooledFit:
     surface_a: Surface
     surface_b: Surface
     width: float
+    log_marginal: float
     log_evidence: float
     noise_difference: float
     freedom: float
@@ -178,16 +181,17 @@ class _Maximum:
     rows: Array
     residuals: Array
     freedom: Array
-    log_evidence: float
+    log_likelihood: float
+    log_marginal: float
 
 
-def fit_pooled(
+def fit_pair(
     problem: PairProblem,
     widths: Sequence[float] = WIDTHS,
     *,
     draws: int = 200,
     seed: int = 0,
-) -> dict[PooledFit, float]:
+) -> dict[PairFit, float]:
     """Fit a law to two recipes at several widths of their difference.
 
     Args:
@@ -209,12 +213,12 @@ def fit_pooled(
     for width in sorted(widths):
         maxima[width] = _maximum(problem, width, both, noise)
         both, noise = maxima[width].both, maxima[width].noise
-    evidence = np.array([each.log_evidence for each in maxima.values()])
-    share = np.exp(evidence - evidence.max())
+    marginal = np.array([each.log_marginal for each in maxima.values()])
+    share = np.exp(marginal - marginal.max())
     share = np.where(share < _NEGLIGIBLE * share.sum(), 0.0, share)
     share /= share.sum()
     return {
-        _pooled(problem, width, maximum, draws, seed): float(own)
+        _sampled(problem, width, maximum, draws, seed): float(own)
         for (width, maximum), own in zip(maxima.items(), share, strict=True)
         if own > 0
     }
@@ -266,13 +270,15 @@ def _maximum(problem: PairProblem, width: float, both: Array, noise: Array) -> _
             break
     total = scaled(begin, np.sqrt(importance) / noise[kinds])
     jacobian = derivatives(begin, np.sqrt(importance) / noise[kinds])
-    evidence = (
-        -0.5 * float(total @ total)
-        - float(np.sum(np.log(noise[kinds])))
+    from_runs = total[: kinds.size]
+    likelihood = -0.5 * float(from_runs @ from_runs) - float(np.sum(np.log(noise[kinds])))
+    marginal = (
+        likelihood
+        - 0.5 * float(total @ total - from_runs @ from_runs)
         - count * np.log(width)
         - 0.5 * float(np.linalg.slogdet(jacobian.T @ jacobian)[1])
     )
-    return _Maximum(begin, noise, importance, jacobian, total, freedom, evidence)
+    return _Maximum(begin, noise, importance, jacobian, total, freedom, likelihood, marginal)
 
 
 def _prior(problem: PairProblem, width: float) -> Array:
@@ -316,9 +322,9 @@ def _noise(off: Array, importance: Array, leverage: Array, kinds: Indices) -> tu
     return np.maximum(np.sqrt(variance), _LEAST_NOISE), known
 
 
-def _pooled(
+def _sampled(
     problem: PairProblem, width: float, maximum: _Maximum, draws: int, seed: int
-) -> PooledFit:
+) -> PairFit:
     count = problem.middle.size
     precision = maximum.rows.T @ maximum.rows
     covariance = np.linalg.inv(precision)
@@ -333,12 +339,14 @@ def _pooled(
     paired = problem.pairing.pairs.size > 0
     kind = DIFFERENCE if paired else SINGLE
     law, centre = problem.law.law, problem.centre
-    return PooledFit(
+    n_different, n_runs = count - held, sum(each.size for each in problem.log_loss)
+    return PairFit(
         Surface(law, centre, maximum.both[:count], drawn[:count]),
         Surface(law, centre, maximum.both[count:], drawn[count:]),
         width,
-        maximum.log_evidence,
+        maximum.log_marginal,
+        maximum.log_likelihood - 0.5 * (count + n_different) * float(np.log(n_runs)),
         float(maximum.noise[kind] * np.sqrt(2.0)),
         float(maximum.freedom[kind]),
-        count - held,
+        n_different,
     )

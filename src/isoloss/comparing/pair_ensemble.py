@@ -1,20 +1,23 @@
 """Several laws of two recipes as one: the difference of their losses, and how sure it is.
 
 The same laws with the same weights describe both recipes, so that what a law gets wrong about
-both cancels in the difference. What does not cancel is seen in backtests of the difference.
+both cancels in the difference. What does not cancel is seen in backtests of the difference. As in
+a forecast the laws' answers are pooled by Huber's centre: those on the mean of both recipes' log
+losses, and those on the difference.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from isoloss.arrays import Array
-from isoloss.comparing.pooling import PooledFit
+from isoloss.comparing.pair_fit import PairFit
 from isoloss.fitting import ErrorGrowth
-from isoloss.forecasting import Region
+from isoloss.forecasting import CLOSE, Region, pooled
 from isoloss.laws import Surface, working_law
 
 # The central 90 % of a normal distribution, and its width in standard deviations.
@@ -39,6 +42,16 @@ class Contrast:
     form: Array
     freedom: float
 
+    def at(self, row: int) -> Contrast:
+        """The contrast at one of the places."""
+        here = slice(row, row + 1)
+        return replace(
+            self,
+            log_ratio=self.log_ratio[here],
+            parameters=self.parameters[here],
+            form=self.form[here],
+        )
+
     @property
     def deviation(self) -> Array:
         """Standard deviation from both together."""
@@ -61,8 +74,8 @@ class Contrast:
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
-    """Pooled fits of several laws, weighed.
+class PairEnsemble:
+    """Fits of several laws to two recipes, weighed.
 
     Attributes:
         parts: each fit with its weight; the weights sum to one.
@@ -70,7 +83,7 @@ class Blend:
         region: what the runs of both recipes cover.
     """
 
-    parts: tuple[tuple[PooledFit, float], ...]
+    parts: tuple[tuple[PairFit, float], ...]
     growth: ErrorGrowth | None
     region: Region
 
@@ -92,13 +105,36 @@ class Blend:
         """Degrees of freedom of Student's t."""
         return max(1.0, sum(weight * fit.freedom for fit, weight in self.parts))
 
+    @cached_property
+    def by_law(self) -> tuple[tuple[float, tuple[tuple[PairFit, float], ...]], ...]:
+        """Each law's weight, and its fits with their shares of it."""
+        grouped: dict[str, list[tuple[PairFit, float]]] = {}
+        for fit, weight in self.parts:
+            grouped.setdefault(fit.law.name, []).append((fit, weight))
+        totals = [sum(weight for _, weight in own) for own in grouped.values()]
+        return tuple(
+            (total, tuple((fit, weight / total) for fit, weight in own))
+            for total, own in zip(totals, grouped.values(), strict=True)
+        )
+
+    def log_losses(self, params: npt.ArrayLike, tokens: npt.ArrayLike) -> tuple[Array, Array]:
+        """Expected log loss of both recipes at places, arrays of any one shape."""
+        shares = np.array([weight for weight, _ in self.by_law])
+        shape = np.broadcast_shapes(np.shape(params), np.shape(tokens))
+        place = np.ravel(np.broadcast_to(params, shape)), np.ravel(np.broadcast_to(tokens, shape))
+        sums, differences = [], []
+        for _, own in self.by_law:
+            logs = [share * log_losses(fit, place, place) for fit, share in own]
+            first, second = np.sum(logs, axis=0)
+            sums.append(first + second)
+            differences.append(first - second)
+        middle = 0.5 * pooled(np.stack(sums), shares, 2.0 * CLOSE)
+        half = 0.5 * pooled(np.stack(differences), shares)
+        return (middle + half).reshape(shape), (middle - half).reshape(shape)
+
     def log_loss(self, recipe: int, params: npt.ArrayLike, tokens: npt.ArrayLike) -> Array:
-        """Weighted mean of the log loss of a recipe, 0 or 1."""
-        logs = [
-            weight * np.log(_evaluated(_side(fit, recipe), params, tokens))
-            for fit, weight in self.parts
-        ]
-        return np.asarray(np.sum(logs, axis=0))
+        """Expected log loss of a recipe, 0 or 1."""
+        return self.log_losses(params, tokens)[recipe]
 
     def contrast(
         self,
@@ -115,22 +151,17 @@ class Blend:
         """
         own_a = np.atleast_1d(params), np.atleast_1d(tokens)
         own_b = own_a if place_b is None else (np.atleast_1d(place_b[0]), np.atleast_1d(place_b[1]))
-        by_law: dict[str, list[tuple[float, Array, Array]]] = {}
-        for fit, weight in self.parts:
-            ratio, variance = log_ratio(fit, own_a, own_b)
-            by_law.setdefault(fit.law.name, []).append((weight, ratio, variance))
-        shares, means, variances = [], [], []
-        for entries in by_law.values():
-            weights = np.array([weight for weight, _, _ in entries])
-            own = weights / weights.sum()
-            ratios = np.stack([ratio for _, ratio, _ in entries])
+        means, variances = [], []
+        for _, fits in self.by_law:
+            own = np.array([share for _, share in fits])
+            told = [log_ratio(fit, own_a, own_b) for fit, _ in fits]
+            ratios = np.stack([ratio for ratio, _ in told])
             mean = own @ ratios
-            shares.append(weights.sum())
             means.append(mean)
-            within = np.stack([spread for _, _, spread in entries])
+            within = np.stack([spread for _, spread in told])
             variances.append(own @ (within + (ratios - mean) ** 2))
-        share = np.array(shares)
-        ratio = share @ np.stack(means)
+        share = np.array([weight for weight, _ in self.by_law])
+        ratio = pooled(np.stack(means), share)
         disagreement = np.sqrt(share @ (np.stack(means) - ratio) ** 2)
         grown = np.zeros_like(ratio)
         if self.growth is not None:
@@ -157,11 +188,20 @@ def quantile(freedom: float, probability: float) -> float:
     return float(stdtrit(freedom, probability))
 
 
+def log_losses(fit: PairFit, place_a: tuple[Array, Array], place_b: tuple[Array, Array]) -> Array:
+    """Log loss of each recipe by one law, at a place each, shape (2, places)."""
+    logs = [_evaluated(fit.surface_a, *place_a), _evaluated(fit.surface_b, *place_b)]
+    # A law that has left its domain has no log there.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.log(logs))
+
+
 def log_ratio(
-    fit: PooledFit, place_a: tuple[Array, Array], place_b: tuple[Array, Array]
+    fit: PairFit, place_a: tuple[Array, Array], place_b: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     """ln(loss of the first / loss of the second) by one law, and its variance over the draws."""
-    ratio = np.log(_evaluated(fit.surface_a, *place_a) / _evaluated(fit.surface_b, *place_b))
+    first, second = log_losses(fit, place_a, place_b)
+    ratio = first - second
     draws = log_ratio_draws(fit, place_a, place_b)
     # The central range, in standard deviations of a normal distribution: a few draws that have
     # left the law's domain do not set it.
@@ -172,7 +212,7 @@ def log_ratio(
 
 
 def log_ratio_draws(
-    fit: PooledFit, place_a: tuple[Array, Array], place_b: tuple[Array, Array]
+    fit: PairFit, place_a: tuple[Array, Array], place_b: tuple[Array, Array]
 ) -> Array:
     """ln(loss of the first / loss of the second) of each draw, shape (places, draws)."""
     drawn = [
@@ -183,10 +223,6 @@ def log_ratio_draws(
         logs = np.log(drawn[0]) - np.log(drawn[1])
     # A draw that has left the law's domain is as far off as can be.
     return np.where(np.isfinite(logs), logs, np.inf)
-
-
-def _side(fit: PooledFit, recipe: int) -> Surface:
-    return fit.surface_b if recipe else fit.surface_a
 
 
 def _evaluated(surface: Surface, params: npt.ArrayLike, tokens: npt.ArrayLike) -> Array:
