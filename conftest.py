@@ -61,8 +61,8 @@ def enter(namespace: dict[str, Any]) -> None:
 
     namespace["_start"], namespace["_folder"] = Path.cwd(), tempfile.TemporaryDirectory()
     os.chdir(namespace["_folder"].name)
-    isoloss.demo_runs("adamw").frame.write_csv("runs.csv")
-    isoloss.demo_runs("muon").frame.write_csv("muon.csv")
+    isoloss.optimizer_runs("adamw").frame.write_csv("runs.csv")
+    isoloss.optimizer_runs("muon").frame.write_csv("muon.csv")
 
 
 def leave(namespace: dict[str, Any]) -> None:

@@ -10,18 +10,51 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 
-from isoloss import backtest, compare, demo_runs, fit, forecast, read_runs, robustness
+from isoloss import (
+    Fit,
+    Limits,
+    allocate,
+    backtest,
+    batch_trade_off,
+    cheapest,
+    compare,
+    convert_checkpoints,
+    demand,
+    fit,
+    fit_critical_batch,
+    fit_curves,
+    forecast,
+    frontier,
+    inference_flops,
+    optimizer_runs,
+    overtraining,
+    read_curves,
+    read_runs,
+    robustness,
+    training_flops,
+    undecayed,
+)
+from isoloss.curves import KAPLAN
 from isoloss.reporting import (
     allocation_figure,
     comparison_figure,
+    demand_figure,
     forecast_figure,
+    frontier_figure,
+    isoflop_figure,
+    overtraining_figure,
     parity_figure,
     robustness_figure,
     save_figure,
     surface_figure,
+    target_figure,
 )
+from isoloss.reporting.batches import critical_batch_figure
+from isoloss.reporting.curves import curve_figure
 from isoloss.runs import Runs
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -37,6 +70,17 @@ FARSEER_LOSS = "loss, bits/character"
 CHINCHILLA_FITTED = "not excluded_by_epoch"
 CHINCHILLA = (7e10, 1.4e12)
 CHINCHILLA_BUDGET = 5.76e23
+CHINCHILLA_LOSS = "loss, nats/token"
+
+# Questions of docs/planning.md, asked of the same 240 runs.
+FRONTIER = (1e20, 1e25)
+LARGEST_SERVED = 3e10
+LOSSES = (2.1, 2.2, 2.4)
+SERVED = (1e10, 1e14)
+SMALL = 8e9
+
+CURVE_SCHEDULES = "('cosine_24000', 'constant_24000', 'wsdcon_9')"
+BATCHES = (3e4, 1e5, 4e5, 1.5e6, 6e6)
 
 DEMO_LOSS = "loss, nats/token"
 RECIPE_POINTS = ((1.2e9, 2.4e10), (7.2e9, 1.44e11))
@@ -54,9 +98,9 @@ def make_pictures(data: Path, folder: Path) -> None:
     grid = read_runs(data / "farseer_grid.csv", where=FITTED)
     dear = read_runs(data / "farseer_extrapolation.csv", where=PREDICTED)
     fits = [fit(grid, law) for law in COMPARED]
-    tested = backtest(_together(grid, dear), "dear", laws=COMPARED)
+    tested = backtest(_together(grid, dear), "dear", laws=("auto", *COMPARED))
     points = list(zip(dear.params.tolist(), dear.tokens.tolist(), strict=True))
-    demo = demo_runs("adamw")
+    demo = optimizer_runs("adamw")
     chinchilla = read_runs(data / "chinchilla_fig4_epoch.csv", where=CHINCHILLA_FITTED)
     moved = robustness(chinchilla, points=[CHINCHILLA], flops=CHINCHILLA_BUDGET)
     figures = {
@@ -68,12 +112,67 @@ def make_pictures(data: Path, folder: Path) -> None:
         ),
         "extrapolation": parity_figure(tested, loss_label=FARSEER_LOSS),
         "allocation": allocation_figure(fits),
-        "comparison": comparison_figure(compare(demo_runs("muon"), demo, RECIPE_POINTS)),
+        "comparison": comparison_figure(compare(optimizer_runs("muon"), demo, RECIPE_POINTS)),
         "demo-forecast": forecast_figure(forecast(demo, DEMO_POINTS), loss_label=DEMO_LOSS),
         "robustness": robustness_figure(moved),
     }
+    figures |= planning_figures(fit(chinchilla, "chinchilla"))
+    figures |= curve_figures(data)
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.svg")
+
+
+def curve_figures(data: Path) -> dict[str, Figure]:
+    """The pictures of docs/curves.md and docs/hyperparameters.md.
+
+    Checkpoints are those of the released 25M run at a constant rate; batch sizes follow Kaplan's
+    constants, in simulated curves with noise.
+    """
+    curves = read_curves(
+        data / "multipowerlaw_curves_25m_100m.csv",
+        schedules=data / "multipowerlaw_lr_schedules.csv",
+        where=f"recipe = 'mpl_25M' and schedule in {CURVE_SCHEDULES}",
+    )
+    fitted = fit_curves(curves)
+    converted = convert_checkpoints(fitted, undecayed([curves["25M/constant_24000"]]))
+    return {
+        "curve-fit": curve_figure(fitted),
+        "curve-convert": curve_figure(converted),
+        "curve-batch": curve_figure(batch_trade_off(KAPLAN, 1e9, 2.5)),
+        "critical-batch": critical_batch_figure(fit_critical_batch(_batches())),
+    }
+
+
+def _batches() -> Runs:
+    """Simulated curves of one model at several batch sizes."""
+    generator = np.random.default_rng(0)
+    frames = []
+    for batch in BATCHES:
+        steps = np.unique(np.round(np.geomspace(300, 3e4, 80)))
+        loss = KAPLAN.loss(1e8, steps, batch)
+        loss = loss * np.exp(2e-3 * generator.standard_normal(steps.size))
+        frame = pl.DataFrame({"step": steps, "loss": loss})
+        frames.append(frame.with_columns(run_id=pl.lit(f"{batch:g}"), batch_tokens=pl.lit(batch)))
+    return Runs(pl.concat(frames))
+
+
+def planning_figures(fitted: Fit) -> dict[str, Figure]:
+    """The pictures of docs/planning.md, from a fit to Chinchilla's runs."""
+    capped = Limits(max_params=LARGEST_SERVED)
+    budgets = np.geomspace(*FRONTIER, 16).tolist()
+    served = np.geomspace(*SERVED, 25).tolist()
+    total = training_flops() + inference_flops(1e13)
+    return {
+        "plan-band": isoflop_figure(
+            allocate(fitted, CHINCHILLA_BUDGET), loss_label=CHINCHILLA_LOSS
+        ),
+        "plan-frontier": frontier_figure(
+            frontier(fitted, budgets, limits=capped), loss_label=CHINCHILLA_LOSS
+        ),
+        "plan-demand": demand_figure([demand(fitted, loss, served) for loss in LOSSES]),
+        "plan-target": target_figure(cheapest(fitted, LOSSES[0], cost=total)),
+        "plan-overtraining": overtraining_figure(overtraining(fitted, SMALL, LOSSES[0])),
+    }
 
 
 def _together(grid: Runs, dear: Runs) -> Runs:

@@ -20,7 +20,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     paths = []
     for recipe in ("muon", "adamw", None):
         path = folder / f"{recipe or 'both'}.csv"
-        isoloss.demo_runs(recipe).frame.write_csv(path)
+        isoloss.optimizer_runs(recipe).frame.write_csv(path)
         paths.append(path)
     return paths[0], paths[1], paths[2]
 
@@ -100,6 +100,11 @@ def test_the_result_and_the_figure_as_files(
             "another table",
         ),
         (
+            ("{unnamed}", "--at", "1B:20B"),
+            "{unnamed}: nothing to compare with: found no column recipe; expected a second table, "
+            "or --by with the column that names the recipe",
+        ),
+        (
             ("{both}", "--by", "maker", "--at", "1B:20B"),
             "{both}: no column maker: expected one of params, tokens, loss, recipe, size, horizon",
         ),
@@ -138,8 +143,12 @@ def test_the_result_and_the_figure_as_files(
         ),
     ],
 )
-def test_refusals(words: tuple[str, ...], message: str, tables: tuple[Path, Path, Path]) -> None:
-    paths = dict(zip(("muon", "adamw", "both"), map(str, tables), strict=True))
+def test_refusals(
+    words: tuple[str, ...], message: str, tables: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    unnamed = write_table(tmp_path / "unnamed.csv", good_rows())
+    names = ("muon", "adamw", "both", "unnamed")
+    paths = dict(zip(names, map(str, (*tables, unnamed)), strict=True))
     said = refusal("compare", *(word.format(**paths) for word in words))
     assert said == message.format(**paths)
 
