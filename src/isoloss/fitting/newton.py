@@ -207,29 +207,25 @@ def damped_step(
 ) -> tuple[Array, Mask]:
     """Solve (H + damping * diag) step = -gradient for every problem; also says where it could.
 
-    Parameters in `pressing` stay where they are. Variables are scaled by the diagonal, and a
-    Cholesky factorisation over all problems at once tells where the damped Hessian is not
-    positive definite.
+    Parameters in `pressing` stay where they are. Variables are scaled by the diagonal; all
+    problems are eliminated at once, without pivoting, and a pivot that is not positive tells where
+    the damped Hessian is not positive definite.
     """
     count = gradient.shape[0]
     matrix, scale = scaled_hessian(model, pressing)
+    system = np.concatenate([matrix, (-gradient * scale)[:, None]], axis=1)
     index = np.arange(count)
-    matrix[index, index] += np.where(pressing, 0.0, damping)
-    solved = np.all(np.isfinite(matrix), axis=(0, 1))
-    factor = np.zeros_like(matrix)
+    system[index, index] += np.where(pressing, 0.0, damping)
+    solved = np.all(np.isfinite(system), axis=(0, 1))
+    system[:, :, ~solved] = 0.0
+    # A pivot lost to rounding is no evidence of positive definiteness.
+    least = 1e-14 * np.abs(system[index, index])
     for j in range(count):
-        done = factor[j, :j]
-        pivot = matrix[j, j] - np.einsum("kb,kb->b", done, done)
-        # A pivot lost to rounding is no evidence of positive definiteness.
-        solved &= pivot > 1e-14 * np.abs(matrix[j, j])
-        root = np.sqrt(np.where(solved, pivot, 1.0))
-        factor[j, j] = root
-        below = matrix[j + 1 :, j] - np.einsum("ikb,kb->ib", factor[j + 1 :, :j], done)
-        factor[j + 1 :, j] = below / root
-    step = -gradient * scale
-    for j in range(count):
-        step[j] = (step[j] - np.einsum("kb,kb->b", factor[j, :j], step[:j])) / factor[j, j]
-    for j in reversed(range(count)):
-        later = np.einsum("kb,kb->b", factor[j + 1 :, j], step[j + 1 :])
-        step[j] = (step[j] - later) / factor[j, j]
+        solved &= system[j, j] > least[j]
+        row = system[j, j + 1 :]
+        row /= np.where(solved, system[j, j], np.inf)
+        system[j + 1 :, j + 1 :] -= system[j + 1 :, j, None] * row
+    step = system[:, count]
+    for j in reversed(range(count - 1)):
+        step[j] -= np.einsum("kb,kb->b", system[j, j + 1 : count], step[j + 1 :])
     return np.where(solved, step * scale, 0.0), solved
