@@ -40,12 +40,17 @@ from isoloss.fitting import Fit, Objective, load_fit, save_fit
 from isoloss.fitting import fit as fit_law
 from isoloss.forecasting import (
     Backtest,
+    Chain,
     Forecast,
     Prediction,
     backtest,
+    backtest_chain,
     calibrate,
+    chain,
+    fit_chain,
     forecast,
     predict,
+    predict_chain,
 )
 from isoloss.hyperparameters import (
     Tuning,
@@ -54,7 +59,7 @@ from isoloss.hyperparameters import (
     fit_sweep,
     recommend,
 )
-from isoloss.laws import CATALOGUE, DEFAULT_LAW, Law, Surface, find_law, read_law
+from isoloss.laws import CATALOGUE, DEFAULT_LAW, Law, Surface, find_law, law_from_formula, read_law
 from isoloss.planning import (
     ACCELERATORS,
     Allocation,
@@ -96,6 +101,7 @@ __all__ = [
     "CATALOGUE",
     "Allocation",
     "Backtest",
+    "Chain",
     "Comparison",
     "Cost",
     "Curve",
@@ -124,11 +130,13 @@ __all__ = [
     "after_decay",
     "allocate",
     "backtest",
+    "backtest_chain",
     "backtest_curves",
     "batch_trade_off",
     "best_inputs",
     "best_schedule",
     "best_shape",
+    "chain",
     "cheapest",
     "check_runs",
     "check_transfer",
@@ -141,6 +149,7 @@ __all__ = [
     "find_accelerator",
     "find_law",
     "fit",
+    "fit_chain",
     "fit_critical_batch",
     "fit_curves",
     "fit_sweep",
@@ -150,6 +159,7 @@ __all__ = [
     "frontier",
     "inference_flops",
     "inference_money",
+    "law_from_formula",
     "load_curve_fit",
     "load_fit",
     "nearest_built",
@@ -158,6 +168,7 @@ __all__ = [
     "overtraining",
     "parse_schedule",
     "predict",
+    "predict_chain",
     "price_per_flop",
     "rank_shapes",
     "read_curves",
@@ -201,7 +212,7 @@ def fit(
         law: a law or the name of one in the catalogue.
         objective: what is minimised: huber (on log loss, delta 1e-3), lad, squared-log, squared
             or soft-l1.
-        method: "joint", or "staged" for Farseer's own method.
+        method: "joint", or "staged" for laws whose authors fit them in stages.
         weights: weight of each run, or the name of a column.
         bootstrap: replicates.
         resample: what replicates vary: "pairs" (runs), "residual" (errors), "cluster:COLUMN"

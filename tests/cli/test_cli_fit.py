@@ -21,6 +21,7 @@ from cli_program import (
 )
 
 from isoloss.fitting import load_fit
+from isoloss.laws import DEFAULT_LAW
 
 pytest_plugins = ("cli_fixtures",)
 
@@ -220,3 +221,8 @@ def test_the_table_may_stand_anywhere(table: Path) -> None:
     first = isoloss("fit", table, "--bootstrap", "0", "--law", "compute")
     assert last == first
     assert first.status == 0
+
+
+def test_the_help_names_the_default_law() -> None:
+    """Written out, since the catalogue takes long to import."""
+    assert f"(default {DEFAULT_LAW})" in done("fit", "--help").stdout

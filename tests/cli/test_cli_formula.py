@@ -238,7 +238,8 @@ class TestMistakes:
             ),
             (
                 ("--formula", "E + A"),
-                "formula 'E + A': the law has no inputs: expected inputs = [\"params\", ...]",
+                "formula 'E + A': the formula reads no column: found parameters alone: E, A; "
+                "expected params or tokens in it, or columns named by --inputs",
             ),
             (
                 (*TWO_POWERS, "--law", "chinchilla"),

@@ -74,3 +74,24 @@ def test_points_need_coefficients() -> None:
         "law coupled: no published coefficients to predict with: "
         "expected isoloss fit, then isoloss predict"
     )
+
+
+def test_a_law_made_for_any_columns_shows_what_it_is_of_these() -> None:
+    law = document("laws", "mixing", "--inputs", "web,code", "--target", "code_loss")
+    assert law["formula"] == "c + exp(t1*web + t2*code)"
+    assert law["target"]["name"] == "code_loss"
+    assert refusal("laws", "mixing") == (
+        "NAME: law mixing needs the columns it is for: expected --inputs NAME,... and --target NAME"
+    )
+
+
+def test_a_law_of_ones_own_is_exported_like_any_other() -> None:
+    law = document("laws", "--formula", "E + A/params**a")
+    assert law["latex"] == "L(N) = A N^{- a} + E"
+    assert "return A*Math.pow(params, -a) + E;" in law["javascript"]
+    assert refusal("laws", "chinchilla", "--formula", "E + A/params**a") == (
+        "--formula: two laws: found chinchilla too; expected a name or a formula"
+    )
+    assert refusal("laws", "chinchilla", "--signed", "web") == (
+        "--signed: no formula for it: expected --formula TEXT"
+    )

@@ -198,11 +198,19 @@ class TestReplicates:
     def test_that_do_not_converge_are_left_out_and_counted(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        runs = simulated("chinchilla", noise=NOISE)
+        whole = fit(runs, "chinchilla", bootstrap=200)
         monkeypatch.setattr(newton, "MAX_ITERATIONS", 6)
-        own = fit(simulated("chinchilla", noise=NOISE), "chinchilla", bootstrap=200)
+        own = fit(runs, "chinchilla", bootstrap=200)
         kept = own.surface.replicates.shape[1]
-        assert own.converged
         assert 0 < kept < 196
+        assert len(own.lost_draws) == 200 - kept
+        np.testing.assert_array_equal(
+            own.draws, [draw for draw in range(200) if draw not in own.lost_draws]
+        )
+        assert own.surface.replicates == pytest.approx(
+            whole.surface.replicates[:, own.draws], rel=1e-3
+        )
         (note,) = [note for note in own.all_notes() if note.code == "replicates-not-converged"]
         assert note.severity is Severity.WARNING
         assert note.details == {"converged": kept, "replicates": 200}

@@ -57,7 +57,7 @@ def assert_same(one: Fit, other: Fit) -> None:
     assert other.objective == one.objective
     for name in ("objective_value", "status", "method", "search", "identifiability", "n_bootstrap"):
         assert getattr(other, name) == getattr(one, name)
-    for name in ("source", "fingerprint", "seed", "notes", "growth"):
+    for name in ("source", "fingerprint", "seed", "notes", "growth", "lost_draws"):
         assert getattr(other, name) == getattr(one, name)
 
 
@@ -84,6 +84,8 @@ class TestRoundTrip:
             growth=ErrorGrowth(0.0123456789, 17),
             notes=(Note("a-code", "a sentence", Severity.WARNING, {"rows": [1, 2]}),),
             seed=5,
+            lost_draws=(0, 1),
+            n_bootstrap=2,
         )
         save_fit(own, tmp_path / "fit.json")
         assert_same(own, load_fit(tmp_path / "fit.json"))
@@ -273,6 +275,8 @@ class TestDamagedFiles:
             (("state", "working"), [1.0], "ValueError wrong number of parameters or inputs"),
             (("state", "working"), [1, 2, 3, 4, "x"], "ValueError could not convert string"),
             (("state", "replicates"), [[1.0, 2.0]], "ValueError cannot reshape array"),
+            (("state", "lost_draws"), [-1], "ValueError draws that do not match the replicates"),
+            (("state", "lost_draws"), [0, 1], "ValueError draws that do not match the replicates"),
             (("state", "rows", "measured"), [1.0, 2.0], "ValueError rows that do not match"),
             (("state", "rows", "inputs"), [], "ValueError wrong number of parameters or inputs"),
             (("state", "rows", "measured", 0), -1.0, "ValueError a stored number is not positive"),

@@ -10,8 +10,9 @@ from fitting_tables import TRUTHS, simulated, table
 
 from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
-from isoloss.fitting import Fit, Status, fit, staged_farseer
+from isoloss.fitting import Fit, Status, fit
 from isoloss.laws import CATALOGUE
+from isoloss.laws.farseer_stages import staged_farseer
 from isoloss.runs import Runs, read_runs
 
 # Reference section 2: coefficients of the authors' notebook and of an independent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from isoloss.arrays import Array
 from isoloss.errors import FitError, InputError
-from isoloss.fitting import fit
+from isoloss.fitting import Fit, fit, load_fit, save_fit
 from isoloss.forecasting import (
     Chain,
     backtest_chain,
@@ -178,6 +179,63 @@ class TestPredictions:
             predict_chain(chained, [{"params": 1e9}])
         with pytest.raises(InputError, match=r"^--level: not a level: found 1; expected between"):
             predict_chain(chained, self.POINTS, level=1.0)
+
+
+def without(stage: Fit, *draws: int) -> Fit:
+    """The fit as it would be had these draws of its bootstrap not converged."""
+    kept = np.delete(stage.surface.replicates, draws, axis=1)
+    return replace(
+        stage, surface=replace(stage.surface, replicates=kept), lost_draws=tuple(sorted(draws))
+    )
+
+
+class TestDrawsThatDidNotConverge:
+    """Replicates of all stages belong to one draw of the table, whichever of them converged."""
+
+    POINTS = ((3e8, 6e9), (3e9, 6e10))
+
+    def test_leave_out_only_themselves(self, chained: Chain) -> None:
+        loss, error = chained.stages
+        one_each = chain([without(loss, 3, 11), without(error, 7)])
+        same_in_both = chain([without(loss, 3, 7, 11), without(error, 3, 7, 11)])
+        assert predict_chain(one_each, self.POINTS).predictions == (
+            predict_chain(same_in_both, self.POINTS).predictions
+        )
+
+    def test_barely_change_the_interval(self) -> None:
+        """Errors that offset the losses they came with: pairing them wrongly would widen it."""
+        runs = measured(0)
+        offset = runs.loss / COMPUTE.predict(OF_COMPUTE, params=runs.params, tokens=runs.tokens)
+        error = DOWNSTREAM.predict(OF_LOSS, loss=runs.loss) / offset**5
+        table = Runs(runs.frame.with_columns(error=pl.Series(error)), source="a table")
+        loss, error_of = of_runs(table, bootstrap=200).stages
+        point = self.POINTS[1:]
+        whole, lost, shuffled = (
+            predict_chain(chain([first, error_of]), point).predictions[0].deviations.parameters
+            for first in (loss, without(loss, 0), replace(without(loss, 0), lost_draws=(199,)))
+        )
+        assert lost == pytest.approx(whole, rel=0.05)
+        assert shuffled > 1.2 * whole
+
+    def test_are_known_to_a_saved_fit(self, chained: Chain, tmp_path: Path) -> None:
+        stages = [without(chained.stages[0], 3, 11), chained.stages[1]]
+        for stage in stages:
+            save_fit(stage, tmp_path / f"{stage.law.name}.json")
+        again = chain([load_fit(tmp_path / f"{stage.law.name}.json") for stage in stages])
+        assert again.stages[0].lost_draws == (3, 11)
+        assert predict_chain(again, self.POINTS).predictions == (
+            predict_chain(chain(stages), self.POINTS).predictions
+        )
+
+    def test_that_leave_none_in_common_are_refused(self, chained: Chain) -> None:
+        loss, error = chained.stages
+        with pytest.raises(
+            FitError,
+            match=r"^no bootstrap draw converged in every stage of compute > downstream: fit again",
+        ):
+            predict_chain(
+                chain([without(loss, *range(30)), without(error, *range(30, 60))]), self.POINTS
+            )
 
 
 class TestLaterInputs:

@@ -226,6 +226,13 @@ class TestBacktest:
         assert np.max(errors) < 0.02
         assert set(found.held_out[AUTO].inputs) == {"active_params", "experts"}
 
+    def test_without_an_order_of_cost_predicts_each_fifth_from_the_others(self) -> None:
+        found = backtest(experts(), laws=["effective-experts", "coupled-experts"], bootstrap=0)
+        assert (found.n_fit, found.n_held_out) == (20, 25)
+        for held_out in found.held_out.values():
+            assert sorted(held_out.measured) == pytest.approx(sorted(experts().loss))
+            assert np.mean(np.abs(held_out.rel_error)) < 0.01
+
     def test_needs_the_columns_of_n_and_d_unless_told_of_others(self) -> None:
         with pytest.raises(InputError, match=r"^a table: no column params: expected one of"):
             backtest(experts(), "active_params > 3e8")

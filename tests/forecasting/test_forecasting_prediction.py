@@ -27,6 +27,7 @@ from isoloss.forecasting import (
     region_of_fit,
 )
 from isoloss.forecasting.prediction import deviations_of_law, points_as_columns, unsound
+from isoloss.laws import find_law
 from isoloss.notes import Severity
 from isoloss.runs import Runs, read_runs
 
@@ -162,6 +163,18 @@ def test_missing_parts_of_the_interval_are_said() -> None:
     assert deviations.parameters == 0.0
     assert deviations.extrapolation == pytest.approx(
         0.02 * math.log(6 * FAR[0] * FAR[1] / float(np.max(RUNS.flops)))
+    )
+
+
+def test_a_law_that_reads_no_cost_says_why_there_is_no_backtest() -> None:
+    law = find_law("downstream")
+    loss = np.linspace(2.2, 3.4, 12)
+    error = law.predict(law.published_set("c4-17").parameters, loss=loss)
+    runs = Runs(pl.DataFrame({"loss": loss, "error": error}))
+    notes = {note.code: note for note in predict(fit(runs, law, starts=8), [{"loss": 2.0}]).notes}
+    assert notes["no-backtest"].message == (
+        "no backtest: the law reads nothing that tells cheap runs from dear ones: how errors grow "
+        "beyond the data is a guess of 2 % for each factor of 2.7"
     )
 
 

@@ -164,6 +164,15 @@ def test_absent_columns_are_listed_with_what_there_is(tmp_path: Path) -> None:
     )
 
 
+def test_a_column_that_is_there_is_not_proposed_for_another(tmp_path: Path) -> None:
+    path = table(tmp_path, ["1e8,4096,2"], "sizes,vocabulary_size,loss")
+    required = {"non_vocabulary_sizes": True, "vocabulary_size": True, "loss": True}
+    assert only(check_runs(path, required=required)).message == (
+        "no column non_vocabulary_sizes: found sizes, vocabulary_size, loss; expected a column of "
+        "that name, or one named by --columns non_vocabulary_sizes=NAME"
+    )
+
+
 def test_with_flops_no_tokens_are_missing(tmp_path: Path) -> None:
     path = table(tmp_path, ["1e20,2", "1e21,oops"], "flops,loss")
     assert [problem.code for problem in check_runs(path)] == ["missing-column", "not-a-number"]

@@ -112,6 +112,14 @@ Points = Annotated[
         "columns every one by name, as params=7B:tokens=1T:unique_tokens=50B.",
     ),
 ]
+PlanePoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at",
+        metavar="N:D",
+        help="Parameters and tokens, as 70B:1.4T; several may follow.",
+    ),
+]
 Formula = Annotated[
     str | None,
     typer.Option(
@@ -165,7 +173,11 @@ ObjectiveName = Annotated[
 ]
 Method = Annotated[
     str,
-    typer.Option("--method", metavar="joint|staged", help="All at once, or Farseer's own stages."),
+    typer.Option(
+        "--method",
+        metavar="joint|staged",
+        help="All at once, or in the stages of the law's authors, where they have some.",
+    ),
 ]
 Weights = Annotated[
     str | None,
@@ -317,7 +329,9 @@ class OwnLaw:
     higher_is_better: bool = False
 
 
-def wanted_laws(names: Sequence[str], own: OwnLaw, *, weighed: bool = False) -> list[Law]:
+def wanted_laws(
+    names: Sequence[str], own: OwnLaw, *, weighed: bool = False, where: str = "--law"
+) -> list[Law]:
     """The law given by --formula, if one is, and the laws named.
 
     --inputs and --target also say which columns a family of laws is for.
@@ -326,6 +340,7 @@ def wanted_laws(names: Sequence[str], own: OwnLaw, *, weighed: bool = False) -> 
         names: of laws.
         own: what the options of a law of one's own say.
         weighed: whether --inputs and --target say which laws `auto` weighs too.
+        where: by which argument laws are named, for error messages.
 
     Raises:
         InputError: the formula, a bound or a name is refused, or an option has nothing to act on.
@@ -343,7 +358,7 @@ def wanted_laws(names: Sequence[str], own: OwnLaw, *, weighed: bool = False) -> 
                 raise InputError("no formula for it", where=option, expected="--formula TEXT")
     inputs, target = listed(own.inputs), own.target or "loss"
     laws = [
-        find_family(name, inputs, target) if name in families else _find_law(name, "--law")
+        find_family(name, inputs, target) if name in families else _find_law(name, where)
         for name in names
     ]
     if own.formula is None:
@@ -424,7 +439,12 @@ def read_plane_points(texts: Sequence[str] | None) -> list[tuple[float, float]]:
     """
     pairs = [point for point in read_points(texts) if not isinstance(point, Mapping)]
     if len(pairs) < len(read_points(texts)):
-        raise InputError("not a point", where="--at", expected="N:D, such as 70B:1.4T")
+        raise InputError(
+            "not a point",
+            where="--at",
+            found="one that names columns",
+            expected="N:D, such as 70B:1.4T; predict and forecast take others",
+        )
     return pairs
 
 

@@ -23,21 +23,34 @@ def laws_verb(
         str | None, typer.Argument(metavar="NAME", help="A law, or a TOML file with one.")
     ] = None,
     at: args.Points = None,
+    formula: args.Formula = None,
+    bounds: args.Bounds = None,
+    inputs: args.Inputs = None,
+    target: args.TargetName = None,
+    signed: args.Signed = None,
+    higher_is_better: args.HigherIsBetter = False,
     output: args.Output = None,
     as_json: args.Json = False,
 ) -> None:
     """The catalogue of laws, or one law in full with its published coefficients.
 
-    With --at, what the published coefficients predict there.
+    With --at, what the published coefficients predict there. --json has the law as LaTeX and as a
+    JavaScript function.
     """
     check_output(output)
     points = args.read_points(at) if at else []
-    if name is None:
+    own = args.OwnLaw(formula, bounds, inputs, target, signed, higher_is_better)
+    laws = args.wanted_laws([] if name is None else [name], own, where="NAME")
+    if len(laws) > 1:
+        raise InputError(
+            "two laws", where="--formula", found=f"{name} too", expected="a name or a formula"
+        )
+    if not laws:
         if points:
             raise InputError("no law to predict with", where="--at", expected="isoloss laws NAME")
         _show_catalogue(output=output, as_json=as_json)
         return
-    law = args.find_laws([name], where="NAME")[0]
+    law = laws[0]
     if points and not law.published:
         raise InputError(
             "no published coefficients to predict with",

@@ -19,7 +19,7 @@ def report_verb(
     context: typer.Context,
     runs: args.RunsFile,
     hold_out: args.HoldOut = None,
-    at: args.Points = None,
+    at: args.PlanePoints = None,
     flops: Annotated[
         list[str] | None,
         typer.Option("--flops", metavar="C", help="Budget to split; may be repeated."),
@@ -37,7 +37,7 @@ def report_verb(
     ] = Path("report.html"),
     as_json: args.Json = False,
 ) -> None:
-    """One self-contained HTML file: fits, backtests, a forecast, budgets, figures.
+    """One self-contained HTML file for laws of N and D: fits, backtests, a forecast, budgets.
 
     Without --hold-out the backtests roll over compute; without --flops and --at it plans and
     forecasts a run of ten times the largest compute.

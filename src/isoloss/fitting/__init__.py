@@ -2,7 +2,7 @@
 
 from isoloss.fitting.covariance import Covariance, delta_covariance
 from isoloss.fitting.explained import ExplainedVariance, explained_variance, r_squared
-from isoloss.fitting.fit import METHODS, fit
+from isoloss.fitting.fit import METHODS, STAGED_METHODS, fit
 from isoloss.fitting.growth import ErrorGrowth
 from isoloss.fitting.identifiability import Combination, Identifiability
 from isoloss.fitting.newton import MAX_ITERATIONS, PROMISE_TOLERANCE
@@ -16,7 +16,6 @@ from isoloss.fitting.saving import fit_to_document, load_fit, save_fit
 from isoloss.fitting.scale import ErrorScale
 from isoloss.fitting.search import Optimum, Search
 from isoloss.fitting.spreading import available_threads, cluster
-from isoloss.fitting.staged import STAGED_METHODS, staged_farseer
 from isoloss.fitting.starts import default_starts
 from isoloss.fitting.together import JointFit, fit_together
 
@@ -55,5 +54,4 @@ __all__ = [
     "profiles",
     "r_squared",
     "save_fit",
-    "staged_farseer",
 ]

@@ -22,19 +22,20 @@ from isoloss.fitting.hold import (
 from isoloss.fitting.identifiability import identifiability, require_carrying
 from isoloss.fitting.local_model import local_model
 from isoloss.fitting.objectives import Objective, find_objective
-from isoloss.fitting.problem import Problem, Status
+from isoloss.fitting.problem import Problem, Solution, Status
 from isoloss.fitting.result import Fit
 from isoloss.fitting.rows import FittedRows
 from isoloss.fitting.search import Search, best_of, find_search, solve_starts
 from isoloss.fitting.solver import solve
-from isoloss.fitting.staged import STAGED_METHODS
 from isoloss.fitting.starts import default_starts, random_starts
 from isoloss.fitting.tables import GivenTables, Tables
-from isoloss.laws import DEFAULT_LAW, Centre, Law, Surface, find_law
+from isoloss.laws import CATALOGUE, DEFAULT_LAW, Centre, Law, Surface, find_law
 from isoloss.notes import Note, Severity
 from isoloss.runs import Runs
 
 METHODS = ("joint", "staged")
+# The laws of the catalogue whose authors fit them in stages.
+STAGED_METHODS = frozenset(law.name for law in CATALOGUE.values() if law.stages is not None)
 # Starting points at which a table's ability to carry a law is checked.
 _CHECKED_STARTS = 8
 # Rows on which the optimum is looked for in larger tables, before it is refined on all of them.
@@ -102,12 +103,14 @@ def fit(
         given = [Surface.of_parameters(law, each, problem.centre).working for each in begin]
         found = _jointly(problem, rows, candidates, given, threads, advance)
         problem = replace(problem, hold=found.hold)
-    replicates, drawn = np.empty((found.working.size, 0)), 0
-    if bootstrap and method == "joint":
+    replicates, lost = np.empty((found.working.size, 0)), np.empty(0, dtype=np.int64)
+    drawn = bootstrap if method == "joint" else 0
+    if drawn:
         predicted = problem.predict(found.working[:, None])[:, 0]
         tables = find_bootstrap(resample, runs, rows, predicted, found.working.size, seed)
-        replicates = _replicates(problem, found.working, tables, bootstrap, threads, advance)
-        drawn = bootstrap
+        refitted = _refitted(problem, found.working, tables, drawn, threads, advance)
+        replicates = refitted.working[:, refitted.converged]
+        lost = np.flatnonzero(~refitted.converged)
     return Fit(
         surface=Surface(law, problem.centre, found.working, replicates),
         rows=rows,
@@ -125,6 +128,7 @@ def fit(
         resample=resample,
         hold=found.hold,
         n_effective=_effective_parameters(problem, found.working, rows.weights),
+        lost_draws=tuple(lost.tolist()),
     )
 
 
@@ -199,7 +203,7 @@ def _jointly(
     notes = []
     if given:
         candidates = np.column_stack([*given, candidates])
-    elif problem.law.law.name in STAGED_METHODS:
+    elif _stages(problem) is not None:
         try:
             staged = staged_working(problem, rows.inputs, rows.weights)
             candidates = np.column_stack([staged, candidates])
@@ -245,6 +249,11 @@ def _held(problem: Problem, candidates: Array, weights: Array, threads: int | No
     return replace(problem, hold=Hold.of(problem.law, level))
 
 
+def _stages(problem: Problem) -> Callable[[Sequence[Array], Array], dict[str, float]] | None:
+    law = problem.law.law
+    return law.stages if isinstance(law, Law) else None
+
+
 def staged_working(problem: Problem, inputs: Sequence[Array], weights: Array) -> Array:
     """Working parameters by the staged method of the law's authors.
 
@@ -257,29 +266,28 @@ def staged_working(problem: Problem, inputs: Sequence[Array], weights: Array) ->
         FitError: the table's grid cannot carry the method.
         InputError: the law has no such method.
     """
-    law = problem.law.law
-    if law.name not in STAGED_METHODS or not isinstance(law, Law):
+    law, stages = problem.law.law, _stages(problem)
+    if stages is None or not isinstance(law, Law):
         raise InputError(
             f"law {law.name} has no staged method",
             where="--method",
             found="staged",
-            expected="joint, or one of the laws " + ", ".join(STAGED_METHODS),
+            expected="joint, or one of the laws " + ", ".join(sorted(STAGED_METHODS)),
         )
     present = weights > 0
     columns = [column[present] for column in inputs]
-    parameters = STAGED_METHODS[law.name](columns, problem.measured[present])
+    parameters = stages(columns, problem.measured[present])
     return Surface.of_parameters(law, parameters, problem.centre).working
 
 
-def _replicates(
+def _refitted(
     problem: Problem,
     working: Array,
     tables: Tables,
     count: int,
     threads: int | None,
     advance: Callable[[int], None] | None,
-) -> Array:
-    """Working parameters of the replicates that converged, shape (parameters, converged)."""
+) -> Solution:
+    """The law refitted to each table drawn, from the optimum of the own one."""
     begin = np.repeat(working[:, None], count, axis=1)
-    solution = solve(problem, begin, tables, threads=threads, advance=advance)
-    return solution.working[:, solution.converged]
+    return solve(problem, begin, tables, threads=threads, advance=advance)

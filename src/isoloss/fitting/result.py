@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.arrays import Array
+from isoloss.arrays import Array, Indices
 from isoloss.errors import FitError
 from isoloss.fitting.growth import ErrorGrowth
 from isoloss.fitting.hold import Hold
@@ -56,6 +56,7 @@ class Fit(Plottable):
         resample: how bootstrap replicates were drawn, as `fit` was told.
         hold: penalty that held parameters near typical values, for laws that state some.
         n_effective: parameters that the data had to determine; a held one counts in part.
+        lost_draws: which bootstrap draws have no replicate, since theirs did not converge.
     """
 
     surface: Surface
@@ -75,6 +76,7 @@ class Fit(Plottable):
     resample: str = "pairs"
     hold: Hold | None = None
     n_effective: float = 0.0
+    lost_draws: tuple[int, ...] = ()
 
     @property
     def law(self) -> Law:
@@ -107,6 +109,11 @@ class Fit(Plottable):
         """Bootstrap replicates that converged, of the `n_bootstrap` asked for."""
         return int(self.surface.replicates.shape[1])
 
+    @property
+    def draws(self) -> Indices:
+        """Which bootstrap draw each replicate is of, shape (replicates,)."""
+        return np.setdiff1d(np.arange(self.n_replicates + len(self.lost_draws)), self.lost_draws)
+
     @cached_property
     def log_residuals(self) -> Array:
         """ln(predicted / measured) at each fitted row; see `ErrorScale` for signed numbers."""
@@ -121,7 +128,7 @@ class Fit(Plottable):
 
     @property
     def mean_abs_rel_error(self) -> float:
-        """In-sample mean of |predicted / measured - 1|."""
+        """In-sample mean of the absolute of predicted / measured - 1."""
         present = self.rows.weights > 0
         with np.errstate(over="ignore"):
             return float(np.mean(np.abs(self.scale.error(self.log_residuals[present]))))

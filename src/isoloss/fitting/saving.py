@@ -41,6 +41,7 @@ def fit_to_document(fit: Fit) -> dict[str, Any]:
             "centre": {"inputs": list(fit.surface.centre.inputs), "loss": fit.surface.centre.loss},
             "working": fit.surface.working.tolist(),
             "replicates": fit.surface.replicates.T.tolist(),
+            "lost_draws": list(fit.lost_draws),
             "rows": {
                 "inputs": [column.tolist() for column in fit.rows.inputs],
                 "measured": fit.rows.measured.tolist(),
@@ -136,6 +137,7 @@ def _restore(document: Mapping[str, Any]) -> Fit:
         raise ValueError("parameters outside the law's domain")
     replicates = _numbers(state["replicates"]).reshape(-1, count).T
     centre = Centre(tuple(middle[:-1].tolist()), float(middle[-1]))
+    n_bootstrap = _count(document["bootstrap"]["replicates"])
     known, provenance, growth = document["identifiability"], document["provenance"], state["growth"]
     search = document["search"]
     return Fit(
@@ -159,7 +161,7 @@ def _restore(document: Mapping[str, Any]) -> Fit:
             _names(known["at_bound"]),
             tuple(_combination(entry) for entry in known.get("combinations", ())),
         ),
-        n_bootstrap=_count(document["bootstrap"]["replicates"]),
+        n_bootstrap=n_bootstrap,
         source=str(provenance["source"]),
         fingerprint=str(provenance["fingerprint"]),
         seed=int(provenance["seed"]),
@@ -176,6 +178,7 @@ def _restore(document: Mapping[str, Any]) -> Fit:
         resample=str(document["bootstrap"].get("resample", "pairs")),
         hold=_hold(state.get("hold")),
         n_effective=float(state.get("n_effective", 0.0)),
+        lost_draws=_lost(state.get("lost_draws", ()), replicates.shape[1], n_bootstrap),
     )
 
 
@@ -184,6 +187,18 @@ def _count(value: Any) -> int:
     if not 0 <= count < 2**63:
         raise ValueError("no usable number of replicates")
     return count
+
+
+def _lost(values: Any, kept: int, drawn: int) -> tuple[int, ...]:
+    """Draws without a replicate; empty in files that do not say which they were."""
+    lost = tuple(sorted(map(int, values)))
+    if lost and (
+        len(set(lost)) < len(lost)
+        or len(lost) + kept != drawn
+        or not 0 <= lost[0] <= lost[-1] < drawn
+    ):
+        raise ValueError("draws that do not match the replicates")
+    return lost
 
 
 def _infinite_if_none(value: Any) -> float:

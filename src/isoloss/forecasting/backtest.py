@@ -16,12 +16,13 @@ from isoloss.forecasting.ensemble import DEFAULT_BOOTSTRAP, fit_candidates
 from isoloss.forecasting.forecast import combine
 from isoloss.forecasting.prediction import (
     DEFAULT_LEVEL,
+    ORDERING,
     Forecast,
     check_level,
     one_by_one,
     predict,
 )
-from isoloss.forecasting.rolling import SHARES, folds_by_compute, folds_for
+from isoloss.forecasting.rolling import SHARES, Folds, folds_by_compute, folds_for
 from isoloss.laws import LOSS, PARAMS, TOKENS, Law, candidates_for, find_law
 from isoloss.notes import Note
 from isoloss.plotting import Plottable
@@ -152,7 +153,9 @@ def backtest(
     Args:
         runs: the table.
         hold_out: SQL condition for the runs to predict; without it, rolling backtests fit each of
-            the `shares` of the table, cheapest runs first, and predict the dearer ones.
+            the `shares` of the table, cheapest runs first, and predict the dearer ones. Where
+            neither N, D nor FLOPs tell which runs are cheap, each fifth, drawn at random, is
+            predicted from the other four.
         laws: laws or their names; "auto" is the weighted forecast of the catalogue's laws for the
             columns `inputs`, see `candidates_for`, and of those asked for that read them.
         inputs: the columns that "auto" is told.
@@ -174,7 +177,7 @@ def backtest(
     if hold_out is not None:
         splits = [runs.split(hold_out)]
     else:
-        fitted = folds_by_compute(runs, shares).fitted.T
+        fitted = _usual_folds(runs, laws, inputs, target, shares).fitted.T
         splits = [(runs.take(mask), runs.take(~mask)) for mask in fitted]
         if not splits:
             raise InputError(
@@ -217,6 +220,24 @@ def backtest(
         level,
         runs.notes,
     )
+
+
+def _usual_folds(
+    runs: Runs,
+    laws: Sequence[Law | str],
+    inputs: Sequence[str],
+    target: str,
+    shares: tuple[float, ...],
+) -> Folds:
+    """The dearer runs from the cheaper, or fifths of a table that has no order of cost."""
+    if set(ORDERING) & set(runs.frame.columns):
+        return folds_by_compute(runs, shares)
+    named = [find_law(law) if isinstance(law, str) else law for law in laws if law != AUTO]
+    if AUTO in laws:
+        named += candidates_for(inputs, target)
+    known = {entry.name: entry for law in named for entry in law.inputs}
+    columns = {name: runs.numbers(name, entry.positive) for name, entry in known.items()}
+    return folds_for(runs, columns, known.values())
 
 
 def _one_split(

@@ -32,8 +32,8 @@ class ChosenBreaks:
     Attributes:
         breaks: the number chosen.
         fit: the law with that many, fitted to all runs.
-        errors: of each number tried, the mean of |ln(predicted / measured)| on what each fold held
-            out.
+        errors: of each number tried, the mean size of ln(predicted / measured) on what each fold
+            held out.
         refused: why each other number was not tried.
     """
 

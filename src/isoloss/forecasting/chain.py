@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.arrays import Array
+from isoloss.arrays import Array, Indices
 from isoloss.errors import FitError, InputError
 from isoloss.fitting import Fit, Objective, fit
 from isoloss.forecasting.backtest import Backtest, HeldOut
@@ -91,8 +92,8 @@ def fit_chain(
     """Fit laws of which each reads what the one before it predicts, as one.
 
     Stages that are fitted to the same table share the draws of its bootstrap, so that a replicate
-    of the chain is that of one table; once a replicate of a stage did not converge, those after it
-    are paired as if the stages were independent. Every stage is backtested on its own.
+    of the chain is that of one table; draws in which a stage did not converge are left out of all.
+    Every stage is backtested on its own.
 
     Args:
         runs: the table of all stages, or one each.
@@ -155,7 +156,8 @@ def predict_chain(
         level: probability with which each interval should hold.
 
     Raises:
-        FitError: a stage did not converge, or is not to be believed at a point.
+        FitError: a stage did not converge, or is not to be believed at a point, or no bootstrap
+            draw converged in all stages.
         InputError: a point is unusable.
     """
     check_level(level)
@@ -163,7 +165,7 @@ def predict_chain(
     named = one_by_one(columns)
     known: dict[str, Array] = dict(columns)
     replicates: dict[str, Array] = {}
-    n_replicates = min(_counts(chained), default=0)
+    draws = _common_draws(chained)
     noise = beyond = np.zeros(len(named))
     values: Array = np.empty(0)
     parameters: Array = np.zeros(len(named))
@@ -174,7 +176,7 @@ def predict_chain(
         stage.require_converged()
         own = {entry.name: known[entry.name] for entry in stage.law.inputs}
         values = stage.surface.predict(**own)
-        drawn = _replicated(stage, own, replicates, n_replicates)
+        drawn = _replicated(stage, own, replicates, draws)
         parameters = parameter_deviation(stage.scale.of(drawn))
         gain = np.zeros(len(named)) if before is None else _gain(before, stage, own, values)
         region = region_of_fit(stage)
@@ -335,17 +337,28 @@ def _notes(chained: Chain) -> tuple[Note, ...]:
     return tuple({note.message: note for note in every}.values())
 
 
-def _counts(chained: Chain) -> list[int]:
-    return [stage.n_replicates for stage in chained.stages if stage.n_replicates]
+def _common_draws(chained: Chain) -> Indices:
+    """Bootstrap draws that converged in every stage that has replicates."""
+    drawn = [stage.draws for stage in chained.stages if stage.n_replicates]
+    if not drawn:
+        return np.empty(0, dtype=np.int64)
+    common = functools.reduce(np.intersect1d, drawn)
+    if not common.size:
+        raise FitError(
+            f"no bootstrap draw converged in every stage of {chained.name}: fit again with more "
+            "replicates"
+        )
+    return common
 
 
 def _replicated(
-    stage: Fit, own: Mapping[str, Array], replicates: Mapping[str, Array], count: int
+    stage: Fit, own: Mapping[str, Array], replicates: Mapping[str, Array], draws: Indices
 ) -> Array:
-    """Predictions of a stage's replicates at those of the stages before, (points, replicates)."""
-    working = stage.surface.replicates[:, :count]
-    if not working.size:
-        working = np.repeat(stage.surface.working[:, None], count, axis=1)
+    """Predictions of a stage in each draw, at those of the stages before, (points, draws)."""
+    if stage.n_replicates:
+        working = stage.surface.replicates[:, np.isin(stage.draws, draws)]
+    else:
+        working = np.repeat(stage.surface.working[:, None], draws.size, axis=1)
     inputs = [replicates.get(name, column[:, None]) for name, column in own.items()]
     return working_law(stage.law).predict(working, inputs, stage.surface.centre)
 

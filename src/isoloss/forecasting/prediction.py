@@ -28,6 +28,8 @@ PlanePoint = tuple[float, float]
 # N and D, or the value of every input of the law by name.
 Point = PlanePoint | Mapping[str, float]
 DEFAULT_LEVEL = 0.9
+# Inputs that tell cheap runs from dear ones.
+ORDERING = (PARAMS.name, TOKENS.name, "flops")
 
 
 @dataclass(frozen=True)
@@ -335,11 +337,16 @@ def missing_parts(fit: Fit) -> list[Note]:
             )
         )
     if fit.growth is None:
+        ordered = any(entry.name in ORDERING for entry in fit.law.inputs)
+        why = (
+            "the table is too small for a backtest"
+            if ordered
+            else "no backtest: the law reads nothing that tells cheap runs from dear ones"
+        )
         notes.append(
             Note(
                 "no-backtest",
-                "the table is too small for a backtest: how errors grow beyond the data is a "
-                "guess of 2 % for each factor of 2.7",
+                f"{why}: how errors grow beyond the data is a guess of 2 % for each factor of 2.7",
                 Severity.WARNING,
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from isoloss.laws.farseer_stages import staged_farseer
 from isoloss.laws.law import Coordinates, Law, Published, positive, real
 
 # Each published triple (a, b, exponent) describes exp(a N^exponent + b); near exponent 0 the two
@@ -71,6 +72,7 @@ FARSEER = Law(
         *(real("a3", start=(-1, 1)), real("b3", start=(-1, 1)), real("gamma", start=(-1, 1))),
     ),
     coordinates=_COORDINATES,
+    stages=staged_farseer,
     source="Li et al. 2025, arXiv:2506.10972, equation 3",
     params="nonembedding",
     remark="Nine weakly identified coefficients: compare surfaces, not coefficients. "
@@ -141,6 +143,7 @@ FARSEER_HELD = replace(
             replace(entry, typical=_TYPICAL.get(entry.name)) for entry in _COORDINATES.parameters
         ),
     ),
+    stages=None,
     remark="The law to extrapolate with: on a dense grid it is Farseer, on a sparse one it stays "
     "near Chinchilla.",
     published=(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,6 +180,8 @@ class Law:
         standing: how much more often than a law of one's own it is taken to extrapolate well,
             before a table has been seen: the prior odds in a weighted forecast. A law whose
             standing is 0 takes part only where no law that has one does.
+        stages: the authors' own method, where they do not minimise an objective: the published
+            parameters from the inputs and the target of each run.
     """
 
     name: str
@@ -196,6 +198,7 @@ class Law:
     published: tuple[Published, ...] = field(default=())
     remark: str = ""
     standing: float = 1.0
+    stages: Callable[[Sequence[Array], Array], dict[str, float]] | None = None
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

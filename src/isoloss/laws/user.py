@@ -188,6 +188,13 @@ def law_from_formula(
     names = names_in(formula, where=where)
     read = [known for known in ("params", "tokens") if known in names] + list(inputs)
     parameters = [each for each in names if each not in read]
+    if not read:
+        raise InputError(
+            "the formula reads no column",
+            where=where,
+            found="parameters alone: " + (", ".join(parameters) or "none"),
+            expected="params or tokens in it, or columns named by --inputs",
+        )
     strangers = sorted(set(bounds) - set(parameters))
     if strangers:
         raise InputError(

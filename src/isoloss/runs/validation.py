@@ -177,7 +177,9 @@ def _absent_columns(table: Candidate) -> Iterator[Problem]:
         )
     absent = [name for name in table.required if name not in (*names, *table.ambiguous)]
     if absent:
-        mapping = ",".join(f"{name}={closest(name, names) or 'NAME'}" for name in absent)
+        # A column that is there under its own name is no candidate for another.
+        free = [name for name in names if name not in table.required]
+        mapping = ",".join(f"{name}={closest(name, free) or 'NAME'}" for name in absent)
         yield table.problem(
             "missing-column",
             absent[0],

@@ -29,7 +29,7 @@ def fit_optimal_loss(
 ) -> Fit:
     """Fit the saturating law L*(C) = E + A/C^alpha to the losses at a frontier's optima.
 
-    The result is a fit of the law `compute` like any other. Its runs are the optima, with N* as
+    The result is a fit of E + A C^-alpha like any other. Its runs are the optima, with N* as
     `params` and C/(6 N*) as `tokens`, so that 6 N D is the budget as the frontier counts it. Its
     replicates are those of the frontier, each fitted to its own minima.
 

@@ -10,14 +10,13 @@ floor. There is no joint polish.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from isoloss.arrays import Array, Indices, Mask
 from isoloss.errors import FitError
-from isoloss.laws.farseer import FARSEER
 
 # Steps of the D ladder that count as sqrt(2), as D/D_previous - 1 (both ends excluded).
 _LADDER_STEP = (0.35, 0.45)
@@ -191,9 +190,3 @@ def staged_farseer(inputs: Sequence[Array], loss: Array) -> dict[str, float]:
         coefficients[f"b{label}"] = intercept * math.log(10)
         coefficients[power_name] = power
     return coefficients
-
-
-# Laws whose authors fit them in stages, by name.
-STAGED_METHODS: Mapping[str, Callable[[Sequence[Array], Array], dict[str, float]]] = {
-    FARSEER.name: staged_farseer
-}
