@@ -5,8 +5,8 @@
 On their 25M and 100M curves: each law fitted to the three curves that they fitted, tried on the six
 that they held out, beside their published figures; fits to 24,000-step curves tried on 72,000-step
 ones; final losses of optimised schedules under the published coefficients; how the fading of late
-cuts does on the size that it was not chosen on; the time of a fit; and every run cut at 30, 50 and
-70 % of its steps, with and without other curves of its size, its final loss predicted.
+cuts does on the size that it was not chosen on; the time of a fit; and every run cut at 30, 50, 70
+and 90 % of its steps, with and without other curves of its size, its final loss predicted.
 
 R2, MAE, PredE (mean relative error) and WorstE (largest relative error) are taken curve by curve
 and averaged over the six, as in their paper: their coefficients then give their figures. Coverage
@@ -56,9 +56,9 @@ OPTIMISED = {"25m": 3.14968, "100m": 2.79414, "400m": 2.53322}
 FITTED = ("cosine_24000", "constant_24000", "wsdcon_9")
 EQUALLY_LONG = ("cosine_24000", "constant_24000", "wsd_20000_24000", "wsdld_20000_24000")
 WARMUP, PEAK = 2160, 3e-4
-CUTS = (0.3, 0.5, 0.7)
+CUTS = (0.3, 0.5, 0.7, 0.9)
 
-console = Console(width=140)
+console = Console(width=160)
 
 
 def curves_of(size: str) -> Curves:
@@ -236,14 +236,16 @@ def refits() -> None:
 
 def under_way() -> None:
     table = grid(
-        "Runs cut at 30, 50 and 70 % of their steps: error of the final loss; * outside the band",
+        "Runs cut at parts of their steps: error of the final loss; * outside the band",
         (
             "run",
             *(f"{100 * cut:.0f} % alone" for cut in CUTS),
             *(f"{100 * cut:.0f} % with others" for cut in CUTS),
         ),
     )
-    inside: dict[str, list[bool]] = {"alone": [], "with others": []}
+    inside: dict[str, list[list[bool]]] = {
+        kind: [[] for _ in CUTS] for kind in ("alone", "with others")
+    }
     for size in SIZES:
         whole = curves_of(size)
         known = [whole[f"{size}/{name}"] for name in FITTED]
@@ -251,14 +253,15 @@ def under_way() -> None:
             others = [each for each in known if each.run_id != curve.run_id]
             cells = []
             for kind, given in (("alone", []), ("with others", others)):
-                for cut in CUTS:
+                for number, cut in enumerate(CUTS):
                     error, held = cut_error(curve, cut, given)
-                    inside[kind].append(held)
+                    inside[kind][number].append(held)
                     cells.append(f"{100 * error:+.2f} %{'' if held else ' *'}")
             table.add_row(curve.run_id, *cells)
     console.print(table)
     for kind, found in inside.items():
-        console.print(f"{kind}: the band held {sum(found)} of {len(found)} final losses")
+        parts = (f"{sum(held)} at {100 * cut:.0f} %" for cut, held in zip(CUTS, found, strict=True))
+        console.print(f"{kind}: the band held, of {len(found[0])} final losses, {', '.join(parts)}")
 
 
 def cut_error(curve: Curve, cut: float, others: Sequence[Curve]) -> tuple[float, bool]:

@@ -38,7 +38,16 @@ from isoloss import (
     training_flops,
     undecayed,
 )
-from isoloss.curves import KAPLAN
+from isoloss.curves import (
+    KAPLAN,
+    best_schedule,
+    best_shape,
+    final_loss_of,
+    forecast_run,
+    select_curves,
+)
+from isoloss.curves.multi_power import FADING_LAW
+from isoloss.hyperparameters import find_optimum, fit_sweep, read_cells
 from isoloss.reporting import (
     allocation_figure,
     comparison_figure,
@@ -55,6 +64,8 @@ from isoloss.reporting import (
 )
 from isoloss.reporting.batches import critical_batch_figure
 from isoloss.reporting.curves import curve_figure
+from isoloss.reporting.hyperparameters import landscape_figure
+from isoloss.reporting.schedules import schedules_figure
 from isoloss.runs import Runs
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -79,7 +90,11 @@ LOSSES = (2.1, 2.2, 2.4)
 SERVED = (1e10, 1e14)
 SMALL = 8e9
 
-CURVE_SCHEDULES = "('cosine_24000', 'constant_24000', 'wsdcon_9')"
+CURVE_SCHEDULES = ("cosine_24000", "constant_24000", "wsdcon_9")
+RUN_STEPS, RUN_PEAK, RUN_WARMUP = 24_000, 3e-4, 2160
+RUN_SO_FAR, RUN_TARGET = 0.6, 3.28
+# Parameters of the cells of Step Law's sweep that are fitted, at most; the next are predicted.
+SWEPT = 4.4e8
 BATCHES = (3e4, 1e5, 4e5, 1.5e6, 6e6)
 
 DEMO_LOSS = "loss, nats/token"
@@ -125,20 +140,39 @@ def make_pictures(data: Path, folder: Path) -> None:
 def curve_figures(data: Path) -> dict[str, Figure]:
     """The pictures of docs/curves.md and docs/hyperparameters.md.
 
-    Checkpoints are those of the released 25M run at a constant rate; batch sizes follow Kaplan's
-    constants, in simulated curves with noise.
+    Checkpoints are those of the released 25M run at a constant rate, the run under way is that with
+    a decay at its end; batch sizes follow Kaplan's constants, in simulated curves with noise. The
+    sweep is that of Step Law, its cells up to 4.3e8 parameters fitted.
     """
-    curves = read_curves(
+    released = read_curves(
         data / "multipowerlaw_curves_25m_100m.csv",
         schedules=data / "multipowerlaw_lr_schedules.csv",
-        where=f"recipe = 'mpl_25M' and schedule in {CURVE_SCHEDULES}",
+        where="recipe = 'mpl_25M'",
     )
-    fitted = fit_curves(curves)
+    curves = select_curves(released, [f"25M/{name}" for name in CURVE_SCHEDULES])
+    fitted = fit_curves(curves, FADING_LAW)
+    running = released["25M/wsd_20000_24000"].until(RUN_SO_FAR)
+    watched = forecast_run(running, others=curves.curves, target=RUN_TARGET)
+    choices = best_shape(fitted, RUN_STEPS, RUN_PEAK, end=RUN_PEAK / 10, warmup=RUN_WARMUP)
+    best = best_schedule(
+        fitted.parameters,
+        RUN_STEPS,
+        RUN_PEAK,
+        warmup=RUN_WARMUP,
+        least=RUN_PEAK / 10,
+        law=FADING_LAW,
+    )
+    cells = read_cells(read_runs(data / "steplaw_dense.csv"))
+    sweep = fit_sweep([cell for cell in cells if cell.at["params"] < SWEPT], bootstrap=0)
+    larger = [find_optimum(cell) for cell in cells if cell.at["params"] > SWEPT][:3]
     converted = convert_checkpoints(fitted, undecayed([curves["25M/constant_24000"]]))
     return {
         "curve-fit": curve_figure(fitted),
+        "curve-watch": curve_figure(watched),
+        "curve-schedule": schedules_figure(fitted, choices, final_loss_of(fitted, best.schedule)),
         "curve-convert": curve_figure(converted),
         "curve-batch": curve_figure(batch_trade_off(KAPLAN, 1e9, 2.5)),
+        "sweep": landscape_figure(larger, predicted=sweep),
         "critical-batch": critical_batch_figure(fit_critical_batch(_batches())),
     }
 

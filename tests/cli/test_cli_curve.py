@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ SCHEDULES = {
     "cosine": "cosine:steps=4000:peak=3e-4:end=3e-5:warmup=400",
     "wsd": "wsd:steps=4000:peak=3e-4:decay=1000:end=3e-5:warmup=400",
 }
+# An option of the annealing law, given to another one.
+LATER_DECAY = ("--decay-factor", "0.9", "--law", "multi-power")
 SCORES = {"r2", "mae", "mean_abs_rel_error", "max_abs_rel_error", "coverage"}
 
 
@@ -130,6 +134,84 @@ def test_a_run_that_is_over_is_not_waited_for(tmp_path: Path) -> None:
     assert document(*words, "--every", "0.01")["step"] == 3999
 
 
+def test_a_run_that_ended_is_measured_and_no_longer_predicted(tmp_path: Path) -> None:
+    metrics = tmp_path / "run.csv"
+    steps, loss = losses("cosine")
+    rows = [f"{s},{x}" for s, x in zip([*steps, 3999], [*loss, 3.1], strict=True)]
+    metrics.write_text("step,loss\n" + "\n".join(rows) + "\n")
+    words = ("curve", "watch", metrics, "--schedule", SCHEDULES["cosine"], "--law", "annealing")
+    said = document(*words, "--target", "3.2")
+    assert said["final"] == {"step": 3999, "loss": 3.1, "lower": 3.1, "upper": 3.1}
+    assert (said["at_end"], said["probability"]) == (True, 1.0)
+    shown = done(*words, "--target", "3.05").stdout
+    assert "not met" in shown
+    assert shown.count("at step") == 1
+
+
+def test_a_growing_file_is_followed_from_before_it_is_there(tmp_path: Path) -> None:
+    """Each look has one line; a spike is told once; a last log before the last step is the end."""
+    metrics = tmp_path / "run.jsonl"
+    steps, loss = losses("cosine")
+    loss[30] *= 1.2
+    lines = [json.dumps({"_step": s, "loss": x}) + "\n" for s, x in zip(steps, loss, strict=True)]
+
+    def write() -> None:
+        time.sleep(0.3)
+        metrics.write_text("".join(lines[:2]))
+        for part in (lines[2:50], lines[50:]):
+            time.sleep(1.0)
+            with metrics.open("a") as file:
+                file.write("".join(part)[:-4])
+                file.flush()
+                file.write("".join(part)[-4:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    words = ("curve", "watch", metrics, "--schedule", SCHEDULES["cosine"], "--law", "annealing")
+    outcome = done(*words, "--every", "0.1", "--json")
+    writer.join()
+    looks = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert looks[-1]["step"] == steps[-1]
+    assert outcome.stderr.count("spike: the loss jumped to") == 1
+    assert f"waiting: {metrics}: no such file" in outcome.stderr
+    assert "needs at least 5 points; the curves have 2" in outcome.stderr
+
+
+def test_a_run_whose_loss_is_no_number_has_diverged(tmp_path: Path) -> None:
+    metrics = tmp_path / "run.jsonl"
+    steps, loss = losses("cosine")
+    rows = [{"_step": s, "loss": x} for s, x in zip(steps[:40], loss[:40], strict=True)]
+    rows += [{"_step": s, "loss": float("nan")} for s in steps[40:45]]
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("curve", "watch", metrics, "--schedule", SCHEDULES["cosine"], "--law", "annealing")
+    (flag,) = document(*words)["flags"]
+    assert (flag["kind"], flag["step"], flag["loss"]) == ("divergence", steps[40], None)
+    said = f"divergence: the loss is no number from step {steps[40]} on"
+    assert said in done(*words).stderr
+
+
+def test_without_a_schedule_the_rest_is_not_known(tmp_path: Path) -> None:
+    metrics = tmp_path / "run.csv"
+    rows = [f"{s},{x},3e-4" for s, x in zip(*losses("constant"), strict=True)]
+    metrics.write_text("step,loss,lr\n" + "\n".join(rows) + "\n")
+    outcome = done("curve", "watch", metrics, "--law", "annealing")
+    assert "warning: without --schedule nothing is known of the learning rates" in outcome.stderr
+    assert outcome.stdout.count("at step") == 1
+
+
+def test_a_figure_of_the_best_schedules(folder: Path, tmp_path: Path) -> None:
+    picture, curves = tmp_path / "schedule.svg", tmp_path / "curves.svg"
+    words = ("curve", "schedule", folder / "fit.json", "--steps", "4K", "--warmup", "400")
+    outcome = done(*words, "--peak", "9e-4", "--figure", picture)
+    assert picture.read_text().startswith("<svg")
+    assert (
+        "the peak learning rate 0.0009 is not that of the fitted curves, 0.0003" in outcome.stderr
+    )
+    asked = ("--schedules", folder / "schedules.csv", "--figure", curves)
+    assert done("curve", "predict", folder / "fit.json", *asked).stderr == ""
+    assert curves.read_text().startswith("<svg")
+
+
 def test_the_best_schedule_for_a_budget(folder: Path, tmp_path: Path) -> None:
     saved = tmp_path / "best.csv"
     words = ("curve", "schedule", folder / "fit.json", "--steps", "8K", "--peak", "3e-4")
@@ -157,10 +239,52 @@ def test_the_best_schedule_for_a_budget(folder: Path, tmp_path: Path) -> None:
         (("predict", "{fit}", "--schedule", "x:y"), "--schedule: unknown shape of schedule: found"),
         (("predict", "{curves}", "--schedule", "constant:steps=9:peak=1"), "not a fit of curves"),
         (("watch", "{curves}", "--figure", "a.pdf"), "--figure a.pdf: not a picture format: found"),
+        (("watch", "{curves}", "--every", "0"), "--every: not a time to wait: found 0; expected s"),
+        (("watch", "{curves}", "--target", "-1"), "--target: not a size: found '-1'; expected a "),
+        (
+            ("watch", "{curves}", "--schedules", "{schedules}"),
+            "--schedule: which schedule is the run's own: expected one of constant, cosine, wsd",
+        ),
+        (
+            ("watch", "{curves}", "--schedule", "sine", "--schedules", "{schedules}"),
+            "no such schedule: found 'sine'; expected one of constant, cosine, wsd",
+        ),
+        (
+            ("fit", "{curves}", "--schedules", "{curves}"),
+            "no column learning_rate: expected a table of schedules, with the columns schedule, st",
+        ),
+        (
+            ("fit", "{curves}", "--decay-factor", "scan"),
+            "--decay-factor: the law has no decay factor: found law multi-power-fading; expected -",
+        ),
+        (
+            ("backtest", "{curves}", "--hold-out", "step>9", *LATER_DECAY),
+            "--decay-factor: the law has no decay factor: found law multi-power; expected --law an",
+        ),
+        (
+            ("schedule", "{fit}", "--steps", "4K", "--peak", "-1"),
+            "--peak: not a learning rate: found -1; expected above 0, as 3e-4",
+        ),
+        (
+            ("schedule", "{fit}", "--steps", "4K", "--peak", "3e-4", "--warmup", "5K"),
+            "--warmup: a warm-up of the whole run: found 5000 of 4000 steps; expected fewer steps",
+        ),
+        (
+            ("schedule", "{fit}", "--steps", "4K", "--peak", "3e-4", "--end", "1e-3"),
+            "--end: not the end of a decay: found 0.001; expected 0 to 0.0003",
+        ),
+        (
+            ("schedule", "{fit}", "--steps", "4K,5K", "--peak", "3e-4"),
+            "--steps: not a number of steps: found '4K,5K'; expected one",
+        ),
     ],
 )
 def test_what_is_refused(words: tuple[str, ...], message: str, folder: Path) -> None:
-    places = {"curves": folder / "curves.csv", "fit": folder / "fit.json"}
+    places = {
+        "curves": folder / "curves.csv",
+        "schedules": folder / "schedules.csv",
+        "fit": folder / "fit.json",
+    }
     assert message in refusal("curve", *(word.format(**places) for word in words))
 
 
@@ -194,6 +318,9 @@ def batches(folder: Path) -> Path:
 def test_trajectories_at_any_batch_size(batches: Path) -> None:
     words = ("curve", "predict", batches / "trajectory.json", "--params", "1B")
     found = document(*words, "--batch-tokens", "4M", "--at", "10K,100K")["predictions"]
+    beyond = done(*words, "--batch-tokens", "20M", "--at", "10K").stderr
+    assert "params 1B is 10 times beyond those of the fitted curves, 10M to 100M" in beyond
+    assert "batch_tokens 20M is 10 times beyond those of the fitted curves, 50K to 2M" in beyond
     for entry, steps in zip(found, (1e4, 1e5), strict=True):
         assert entry["loss"] == pytest.approx(float(KAPLAN.loss(1e9, steps, 4e6)), rel=0.01)
     tested = document(

@@ -17,6 +17,7 @@ from isoloss.curves import (
     Curves,
     Departure,
     MultiPowerLaw,
+    NoLossesYetError,
     after_decay,
     best_decay,
     best_schedule,
@@ -232,9 +233,33 @@ def test_metrics_files_may_end_in_the_middle_of_a_line(tmp_path: Path) -> None:
     assert read_metrics(text, schedule=whole).loss.tolist() == [4.0, 3.9]
 
 
+def test_losses_that_are_no_numbers_at_the_end_are_where_a_run_was_lost(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    path.write_text("step,loss,lr\n0,4.0,0.1\n1,nan,0.1\n2,,0.1\n3,3.8,0.1\n4,NaN,0.1\n5,inf,0.1\n")
+    curve = read_metrics(path)
+    assert (curve.steps.tolist(), curve.lost_from) == ([0, 3], 4)
+    # After a restart the step is there again, with a loss.
+    with path.open("a") as file:
+        file.write("4,3.7,0.1\n5,3.6,0.1\n")
+    assert read_metrics(path).lost_from is None
+
+
+def test_a_metrics_file_that_is_not_there_yet(tmp_path: Path) -> None:
+    with pytest.raises(NoLossesYetError, match="run: no such file"):
+        read_metrics(tmp_path / "run")
+
+
+def test_other_peak_rates_than_the_fitted_are_an_extrapolation(fit: CurveFit) -> None:
+    assert fit.predict(cosine(STEPS, PEAK, warmup=WARMUP)).notes == ()
+    (note,) = fit.predict(cosine(STEPS, 10 * PEAK, warmup=WARMUP)).notes
+    assert note.code == "other-peak"
+    assert note.message.startswith("the peak learning rate 0.003 is not that of the fitted curves")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("", "no losses yet: expected records with a step and a positive loss"),
         ('{"step": 1}\n', "no column loss: found step; expected loss, or its name by --columns"),
         ('{"step": 1, "loss": null}\n', "no losses yet: expected records with a step and a posit"),
         ('{"step": 1\n{"step": 2}\n', "line 1: not JSON: found '{\"step\": 1'"),

@@ -81,6 +81,18 @@ def test_a_sweep_of_which_no_cell_has_an_optimum_says_why() -> None:
         fit_sweep(sweep(CELLS).where(f"batch_tokens < {BATCHES[0] * 1.01}"))
 
 
+def test_one_cell_has_an_optimum_and_no_powers() -> None:
+    found = fit_sweep(sweep([(1e8, 2e9)], noise=1e-3), bootstrap=50)
+    law = found.laws["learning_rate"]
+    assert law.exponents == {}
+    assert law.at({"params": 1e8, "tokens": 2e9}) == pytest.approx(best_rate(1e8, 2e9), rel=0.1)
+    assert law.formula().startswith("learning_rate = 0.00")
+    elsewhere = {"params": 8e8, "tokens": 2e9}
+    assert law.unmeasured(elsewhere) == ("params",)
+    assert found.prediction_to_json(elsewhere)["extrapolation"] == pytest.approx(8.0)
+    assert found.laws["batch_tokens"].unmeasured(elsewhere) == ()
+
+
 def test_too_few_cells_are_refused_and_others_named() -> None:
     with pytest.raises(
         FitError,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
+from isoloss import hyperparameters
 from isoloss.errors import InputError
 from isoloss.hyperparameters import RULES, disagreement, find_rule, recommend
 
@@ -138,3 +141,19 @@ def test_bad_requests() -> None:
     bare = replace(find_rule("minicpm"), learning_rate=None)
     with pytest.raises(InputError, match="minicpm: the rule has no learning rate"):
         bare.carried_rate(1e-3, ONE, SEVEN)
+
+
+def test_rules_load_no_solver() -> None:
+    script = "from isoloss.hyperparameters import recommend\nimport sys\nprint(*sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert {"polars", "isoloss.fitting", "isoloss.curves"}.isdisjoint(finished.stdout.split())
+
+
+def test_every_public_name_is_found() -> None:
+    for name in hyperparameters.__all__:
+        assert getattr(hyperparameters, name).__class__
+    assert sorted(hyperparameters.__all__) == dir(hyperparameters)
+    with pytest.raises(AttributeError, match=r"'isoloss\.hyperparameters' has no attribute 'rate'"):
+        _ = hyperparameters.rate

@@ -53,6 +53,18 @@ def test_an_optimum_that_drifts_costs_loss() -> None:
     assert found.costs[-1] == pytest.approx(0.06 * np.log(4) ** 2 / 2.05, rel=0.2)
 
 
+def test_runs_that_differ_in_more_are_warned_of() -> None:
+    runs = widths(0.0)
+    assert check_transfer(runs).notes == ()
+    tokens = pl.Series("tokens", [1e9, 2e9] * runs.frame.height)[: runs.frame.height]
+    (note,) = check_transfer(Runs(runs.frame.with_columns(tokens))).notes
+    assert note.message == (
+        "runs of one width also differ in tokens: keep one value of each by --where"
+    )
+    with pytest.raises(InputError, match="not a sweep over widths: found learning_rate, loss"):
+        check_transfer(runs, along="loss")
+
+
 def test_two_widths_are_too_few() -> None:
     with pytest.raises(FitError, match="2 of 2 values of width have an optimum, 3 are needed"):
         check_transfer(widths(0.0, n_widths=2))

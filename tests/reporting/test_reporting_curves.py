@@ -15,6 +15,7 @@ from isoloss.curves import (
     Curves,
     backtest_curves,
     batch_trade_off,
+    best_shape,
     constant,
     convert_checkpoints,
     cosine,
@@ -24,7 +25,8 @@ from isoloss.curves import (
 )
 from isoloss.hyperparameters import fit_critical_batch
 from isoloss.reporting.batches import critical_batch_figure, trade_off_figure
-from isoloss.reporting.curves import curve_figure
+from isoloss.reporting.curves import curve_figure, predictions_figure, rate_text
+from isoloss.reporting.schedules import schedules_figure
 from isoloss.runs import Runs
 
 if TYPE_CHECKING:
@@ -81,6 +83,30 @@ def test_a_law_without_rates_is_drawn_over_the_log_of_steps() -> None:
     figure.draw_without_rendering()
     assert [axes.get_xscale() for axes in figure.axes] == ["log", "log"]
     assert len(legend(figure)) == 6
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.0, "0"), (3e-4, "3e-4"), (2.5e-4, "2.5e-4"), (1.0, "1e0")]
+)
+def test_rates_are_written_as_people_do(rate: float, text: str) -> None:
+    assert rate_text(rate) == text
+
+
+def test_predictions_of_several_schedules_share_a_figure(fit: CurveFit) -> None:
+    figure = predictions_figure([fit.predict(each) for each in SCHEDULES], SCHEDULES)
+    figure.draw_without_rendering()
+    assert legend(figure) == ["90 % band", "constant", "cosine", "wsd"]
+    assert len(figure.axes[1].lines) == 3
+
+
+def test_schedules_are_shown_by_their_ends_and_by_final_losses(fit: CurveFit) -> None:
+    choices = best_shape(fit, STEPS, PEAK, end=3e-5)
+    figure = schedules_figure(fit, choices, choices[0].loss)
+    figure.draw_without_rendering()
+    losses, rates, lengths = figure.axes
+    assert (losses.get_ylabel(), rates.get_ylabel()) == ("loss", "learning rate")
+    assert (lengths.get_xscale(), lengths.get_ylabel()) == ("log", "final loss")
+    assert set(legend(figure)) == {choice.shape for choice in choices} | {"free, never rising"}
 
 
 def test_a_backtest_says_how_often_its_band_held(fit: CurveFit) -> None:

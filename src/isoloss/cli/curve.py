@@ -54,7 +54,7 @@ def fit_verb(
     from isoloss.curves import curve_fit_to_document, fit_curves, read_curves, scan_decay_factor
     from isoloss.curves.fit import DEFAULT_STARTS
 
-    scanned = decay_factor == "scan"
+    scanned = decay_factor == "scan" and law.startswith("annealing")
     chosen = None if scanned else given.curve_law(law, decay_factor, critical_batch)
     held = read_curves(
         curves,
@@ -131,8 +131,12 @@ def predict_verb(
     ]
     warn([note for each in found for note in (*fitted.notes, *each.notes)])
     if figure is not None:
-        whole = fitted.predict(asked[0], params=size, batch=batch, level=level)
-        given.draw(whole, figure, asked[0] if fitted.law.reads_schedule else None)
+        from isoloss.reporting import save_figure
+        from isoloss.reporting.curves import predictions_figure
+
+        whole = [fitted.predict(each, params=size, batch=batch, level=level) for each in asked]
+        shown = asked if fitted.law.reads_schedule else []
+        save_figure(predictions_figure(whole, shown), figure)
     deliver(
         prediction_document(fitted, found),
         as_json=as_json,
@@ -172,8 +176,14 @@ def backtest_verb(
     from isoloss.runs import read_runs
 
     names = args.law_names(law) or ["annealing", "multi-power", "multi-power-fading"]
+    # Where it is none of theirs, the first law refuses it.
+    decays = any(name.startswith("annealing") for name in names)
     laws = [
-        given.curve_law(name, decay_factor, critical_batch if name == "kaplan-steps" else None)
+        given.curve_law(
+            name,
+            decay_factor if name.startswith("annealing") or not decays else None,
+            critical_batch if name == "kaplan-steps" else None,
+        )
         for name in names
     ]
     required = required_columns(schedules is None and any(law.reads_schedule for law in laws))

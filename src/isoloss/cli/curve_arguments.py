@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -130,12 +131,19 @@ def curve_law(
     from isoloss.curves import find_curve_law
 
     options: dict[str, float] = {}
-    if decay_factor is not None and name.startswith("annealing"):
+    if decay_factor is not None and not name.startswith("annealing"):
+        raise InputError(
+            "the law has no decay factor",
+            where="--decay-factor",
+            found=f"law {name}",
+            expected="--law annealing or annealing-sizes",
+        )
+    if decay_factor is not None:
         options["decay_factor"] = _number(
             decay_factor,
             "--decay-factor",
             "not a decay factor",
-            "a number below 1, as 0.999, or scan",
+            "a number below 1, as 0.999",
         )
     if critical_batch is not None:
         if name != "kaplan-steps":
@@ -172,6 +180,14 @@ def asked_schedules(texts: Sequence[str] | None, file: Path | None) -> list[Sche
     from isoloss.curves import parse_schedule, read_schedules
 
     known: Mapping[str, Schedule] = read_schedules(file) if file is not None else {}
+    for text in texts or ():
+        if known and text not in known and ":" not in text:
+            raise InputError(
+                "no such schedule",
+                where=f"--schedule, {file}",
+                found=repr(text),
+                expected="one of " + ", ".join(known),
+            )
     if texts:
         return [known[text] if text in known else parse_schedule(text) for text in texts]
     if not known:
@@ -181,6 +197,49 @@ def asked_schedules(texts: Sequence[str] | None, file: Path | None) -> list[Sche
             expected="a shape such as cosine:steps=24000:peak=3e-4, or a table by --schedules",
         )
     return list(known.values())
+
+
+def own_schedule(text: str | None, file: Path | None) -> Schedule | None:
+    """The schedule of one run, where it is given.
+
+    Raises:
+        InputError: it cannot be read, or the table holds several.
+    """
+    if text is None and file is None:
+        return None
+    found = asked_schedules([text] if text else None, file)
+    if len(found) > 1:
+        raise InputError(
+            "which schedule is the run's own",
+            where="--schedule",
+            expected="one of " + ", ".join(each.name for each in found),
+        )
+    return found[0]
+
+
+def read_count(text: str, option: str) -> int:
+    """A number of steps, as 0, 500 or 24K.
+
+    Raises:
+        InputError: it is no whole number.
+    """
+    steps = read_steps(text, option)
+    if len(steps) != 1:
+        raise InputError("not a number of steps", where=option, found=repr(text), expected="one")
+    return steps[0]
+
+
+def read_rate(value: float, option: str) -> float:
+    """A learning rate.
+
+    Raises:
+        InputError: it is not positive and finite.
+    """
+    if not 0 < value < math.inf:
+        raise InputError(
+            "not a learning rate", where=option, found=f"{value:g}", expected="above 0, as 3e-4"
+        )
+    return value
 
 
 def read_steps(text: str, option: str = "--at") -> list[int]:
@@ -216,11 +275,11 @@ def read_size(text: str | None, option: str) -> float | None:
     return None if text is None else parse_quantity(text, where=option)
 
 
-def draw(result: Any, path: Path | None, schedule: Schedule | None = None) -> None:
+def draw(result: Any, path: Path | None) -> None:
     """Draw a result about curves, where a picture is asked for."""
     if path is None:
         return
     from isoloss.reporting import save_figure
     from isoloss.reporting.curves import curve_figure
 
-    save_figure(curve_figure(result, schedule), path)
+    save_figure(curve_figure(result), path)

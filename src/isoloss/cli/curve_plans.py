@@ -46,12 +46,24 @@ def schedule_verb(
     from isoloss.curves.decays import final_loss_of
     from isoloss.files import write_whole
 
+    count = given.read_count(steps, "--steps")
+    warm = given.read_count(warmup, "--warmup")
+    given.read_rate(peak, "--peak")
+    if warm >= count:
+        raise InputError(
+            "a warm-up of the whole run",
+            where="--warmup",
+            found=f"{warm} of {count} steps",
+            expected="fewer steps",
+        )
+    if not 0 <= end <= peak:
+        raise InputError(
+            "not the end of a decay", where="--end", found=f"{end:g}", expected=f"0 to {peak:g}"
+        )
     fitted = load_curve_fit(fit)
-    count = int(parse_quantity(steps, where="--steps"))
-    warm = int(args.whole_number("--warmup", 0)(warmup))
     choices = best_shape(fitted, count, peak, end=end, warmup=warm)
     document: dict[str, Any] = {"decays": [choice.to_json() for choice in choices]}
-    schedule = choices[0].loss.schedule
+    schedule, least = choices[0].loss.schedule, None
     if isinstance(fitted.law, MultiPowerLaw):
         found = best_schedule(
             fitted.parameters,
@@ -62,16 +74,20 @@ def schedule_verb(
             law=fitted.law,
         )
         schedule = found.schedule
+        least = final_loss_of(fitted, schedule)
         document["best"] = {
-            **final_loss_of(fitted, schedule).to_json(),
+            **least.to_json(),
             "converged": found.converged,
             "last_rate": float(schedule.rates[-1]),
         }
     if best is not None:
         write_whole(best, schedule_frame(schedule).write_csv())
     if figure is not None:
-        given.draw(fitted.predict(schedule), figure, schedule)
-    warn(fitted.notes)
+        from isoloss.reporting import save_figure
+        from isoloss.reporting.schedules import schedules_figure
+
+        save_figure(schedules_figure(fitted, choices, least), figure)
+    warn((*fitted.notes, *fitted.predict(schedule, [count - 1]).notes))
     deliver(document, as_json=as_json, output=output, tables=schedule_tables(choices, document))
 
 

@@ -108,14 +108,14 @@ def watch_tables(result: RunForecast) -> list[Any]:
     """What is expected of a run under way."""
     loss, lower, upper = result.final
     last = result.prediction.steps[-1]
-    rows = [
-        (f"at step {result.curve.steps[-1]}", f"{result.curve.loss[-1]:.4f}", "measured"),
-        (f"at step {last}", f"{loss:.4f}", f"{lower:.4f} to {upper:.4f}"),
-    ]
-    if result.probability is not None:
-        rows.append(
-            ("target", f"{result.target:.4f}", f"met with {100 * result.probability:.0f} %")
-        )
+    rows = [(f"at step {result.curve.steps[-1]}", f"{result.curve.loss[-1]:.4f}", "measured")]
+    if not result.at_end:
+        rows.append((f"at step {last}", f"{loss:.4f}", f"{lower:.4f} to {upper:.4f}"))
+    if result.target is not None and result.probability is not None:
+        met = f"met with {100 * result.probability:.0f} %"
+        if result.at_end:
+            met = "met" if result.probability else "not met"
+        rows.append(("target", f"{result.target:.4f}", met))
     level = f"{100 * result.prediction.level:g} % band"
     tables = [table(result.curve.run_id, ("", "loss", level), rows)]
     if not result.flags:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isoloss.cli import arguments as args
 from isoloss.cli import curve_arguments as given
 from isoloss.cli.curve_tables import watch_tables
-from isoloss.cli.output import deliver, tell, warn
+from isoloss.cli.output import deliver, emit, plain, tell, warn
+from isoloss.errors import FitError, InputError
+
+if TYPE_CHECKING:
+    from isoloss.curves import RunForecast
 
 
 def watch_verb(
@@ -35,13 +41,15 @@ def watch_verb(
     law: given.OneCurveLaw = given.DEFAULT_LAW,
     columns: args.Columns = None,
     target: Annotated[
-        float | None,
+        str | None,
         typer.Option("--target", metavar="LOSS", help="The loss that the run should reach."),
     ] = None,
     every: Annotated[
         float | None,
         typer.Option(
-            "--every", metavar="SECONDS", help="Look again so often, until the run is over."
+            "--every",
+            metavar="SECONDS",
+            help="Look again so often, until the run is over; --json then prints a line a look.",
         ),
     ] = None,
     params: given.Params = None,
@@ -53,33 +61,76 @@ def watch_verb(
 ) -> None:
     """Follow a run under way: the rest of its curve, departures, and the chance of its target."""
     given.check_files(output, figure, metrics, schedules, reference)
-    from isoloss.curves import forecast_run, read_curves, read_metrics
+    if every is not None and not 0 < every < math.inf:
+        raise InputError(
+            "not a time to wait", where="--every", found=f"{every:g}", expected="seconds, as 60"
+        )
+    from isoloss.curves import NoLossesYetError, forecast_run, read_curves, read_metrics
 
     chosen, names = given.curve_law(law), args.column_names(columns)
     size = given.read_size(params, "--params")
     batch = given.read_size(batch_tokens, "--batch-tokens")
-    whole = None
-    if schedule is not None or schedules is not None:
-        whole = given.asked_schedules([schedule] if schedule else None, schedules)[0]
+    aim = given.read_size(target, "--target")
+    whole = given.own_schedule(schedule, schedules)
+    if whole is None and chosen.reads_schedule:
+        tell(
+            "warning: without --schedule nothing is known of the learning rates to come: "
+            "the run is judged up to its last step"
+        )
     others = (
         read_curves(reference, schedules=schedules, where=where, rates=chosen.reads_schedule).curves
         if reference
         else ()
     )
-    seen = -1
+    seen: tuple[int, int | None] | None = None
+    told: set[str] = set()
     while True:
-        read = read_metrics(metrics, schedule=whole, columns=names)
-        curve = replace(read, params=size, batch=batch)
-        over = curve.steps[-1] >= curve.schedule.steps - 1
-        if curve.steps[-1] > seen:
-            with args.naming(metrics):
-                result = forecast_run(curve, others=others, law=chosen, target=target, level=level)
-            seen = int(curve.steps[-1])
-            warn(result.notes)
-            for flag in result.flags:
-                tell(f"{flag.kind.value}: {flag.message}")
-            given.draw(result, figure)
-            deliver(result.to_json(), as_json=as_json, output=output, tables=watch_tables(result))
-        if every is None or over:
+        over = False
+        try:
+            read = read_metrics(metrics, schedule=whole, columns=names)
+            now = int(read.steps[-1]), read.lost_from
+            if now != seen:
+                curve = replace(read, params=size, batch=batch)
+                with args.naming(metrics):
+                    result = forecast_run(curve, others=others, law=chosen, target=aim, level=level)
+                _say(result, told, metrics)
+                given.draw(result, figure)
+                _deliver(result, output, as_json=as_json, in_a_line=every is not None)
+                over = result.at_end
+            else:
+                # A run that has logged its last loss before its last step is over all the same.
+                over = result.last_logged
+            seen = now
+        except (NoLossesYetError, FitError) as error:
+            if every is None:
+                raise
+            _tell_once(f"waiting: {error}", told)
+        if every is None or (over and whole is not None):
             return
-        time.sleep(max(every, 0.0))
+        time.sleep(every)
+
+
+def _say(result: RunForecast, told: set[str], source: Path) -> None:
+    """Notes and departures that have not been told before."""
+    warn([note for note in result.notes if note.message not in told], source=source)
+    told.update(note.message for note in result.notes)
+    for flag in result.flags:
+        _tell_once(f"{flag.kind.value}: {flag.message}", told)
+
+
+def _tell_once(text: str, told: set[str]) -> None:
+    if text not in told:
+        tell(text)
+        told.add(text)
+
+
+def _deliver(result: RunForecast, output: Path | None, *, as_json: bool, in_a_line: bool) -> None:
+    document = result.to_json()
+    deliver(
+        document,
+        as_json=as_json and not in_a_line,
+        output=output,
+        tables=[] if as_json else watch_tables(result),
+    )
+    if as_json and in_a_line:
+        emit(json.dumps(plain(document), allow_nan=False) + "\n")

@@ -118,15 +118,18 @@ def sweep_tables(
             f"{name} {low:.3g} to {high:.3g}"
             for name, (low, high) in law.exponent_intervals(level).items()
         )
-        shown.append(
-            f"{law.name}: powers at {100 * level:g} %: {powers or 'unknown'}; cells scatter by "
-            f"{_spread(law.scatter)} beyond their errors"
-        )
+        known = f"powers at {100 * level:g} %: {powers or 'unknown'}; " if law.inputs else ""
+        scatter = f"cells scatter by {_spread(law.scatter)} beyond their errors"
+        shown.append(f"{law.name}: {known}{scatter}")
     if asked:
         shown.append(
             table(
                 "Predicted optimum",
-                ("N : D", *[t for name in names for t in (name, f"{100 * level:g} % interval")]),
+                (
+                    "N : D",
+                    *[t for name in names for t in (name, f"{100 * level:g} % interval")],
+                    "beyond the cells",
+                ),
                 [
                     (
                         _cell_text(point),
@@ -138,6 +141,7 @@ def sweep_tables(
                                 _span(law.interval(point, level)),
                             )
                         ),
+                        _reach(max(law.reach(point) for law in found.laws.values())),
                     )
                     for point in asked
                 ],
@@ -261,6 +265,10 @@ def _value(name: str, value: float) -> str:
 
 def _setting(value: float | int | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _reach(times: float) -> str:
+    return f"{times:.3g} x" if times > 1 else "-"
 
 
 def _spread(error: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,13 +23,14 @@ from isoloss.cli.output import (
     check_output,
     deliver,
     emit,
+    tell,
     warn,
 )
 from isoloss.errors import InputError
-from isoloss.quantities import parse_point, parse_quantity
+from isoloss.quantities import format_quantity, parse_point, parse_quantity
 
 if TYPE_CHECKING:
-    from isoloss.hyperparameters import HeldOutCell
+    from isoloss.hyperparameters import HeldOutCell, SweepFit
 
 hyperparameters_app = typer.Typer(help="Learning rate and batch size.", rich_markup_mode=None)
 
@@ -154,6 +155,7 @@ def fit_verb(
             held_out = score_cells(found, read_cells(held, names), band=band)
     warn((*runs.notes, *found.notes), source=sweep)
     asked = [{"params": params, "tokens": tokens} for params, tokens in points]
+    _warn_of_unmeasured(found, asked)
     document = {
         **found.to_json(share=share, level=level),
         "n_fit": len(fitted),
@@ -212,6 +214,12 @@ def critical_batch_verb(
     wanted = read_sizes(levels, "--levels") if levels else None
     target = None if loss is None else parse_quantity(loss, where="--loss")
     sizes = read_sizes(batches, "--batch-tokens") if batches else ()
+    if sizes and target is None:
+        raise InputError(
+            "nothing to price",
+            where="--batch-tokens",
+            expected="--loss L too, the loss that the batch sizes are to reach",
+        )
     from isoloss.hyperparameters import fit_critical_batch
     from isoloss.runs import read_runs
 
@@ -271,6 +279,16 @@ def transfer_verb(
 hyperparameters_app.command("tune", short_help="Tune a command, with cost as an objective.")(
     tune_verb
 )
+
+
+def _warn_of_unmeasured(found: SweepFit, points: Sequence[Mapping[str, float]]) -> None:
+    for law in found.laws.values():
+        for name in dict.fromkeys(name for point in points for name in law.unmeasured(point)):
+            value = format_quantity(law.covered[name][0])
+            tell(
+                f"warning: {law.name}: all cells have {value} {name}, so that its power is not "
+                "known; what is predicted at other values is that of these cells"
+            )
 
 
 def _read_share(text: str, option: str) -> float:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from isoloss.curves.fit import fit_curves, scan_decay_factor
     from isoloss.curves.law import CurveLaw, Points
-    from isoloss.curves.metrics import read_metrics
+    from isoloss.curves.metrics import NoLossesYetError, read_metrics
     from isoloss.curves.multi_power import MultiPowerLaw
     from isoloss.curves.optimise import BestSchedule, best_schedule, final_loss
     from isoloss.curves.position import POSITION_LAW
@@ -96,6 +96,7 @@ __all__ = [
     "Flag",
     "HeldOutCurve",
     "MultiPowerLaw",
+    "NoLossesYetError",
     "Points",
     "RunForecast",
     "Schedule",
@@ -188,7 +189,7 @@ _MODULES = {
         "CurveLaw",
         "Points",
     ),
-    "metrics": ("read_metrics",),
+    "metrics": ("NoLossesYetError", "read_metrics"),
     "multi_power": ("MultiPowerLaw",),
     "optimise": (
         "BestSchedule",

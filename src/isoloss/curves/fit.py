@@ -114,7 +114,11 @@ def fit_curves(
         resample=resample,
         seed=seed,
         curves=curves,
-        summary=summarise(curves.curves, found.task.residuals(found.working)),
+        summary=summarise(
+            curves.curves,
+            found.task.residuals(found.working),
+            reads_schedule=law.reads_schedule,
+        ),
         source=curves.source,
         fingerprint=curves.fingerprint,
         notes=(*curves.notes, *_remarks(found, bootstrap, replicates)),

@@ -24,6 +24,10 @@ _NAMES = {
 }
 
 
+class NoLossesYetError(InputError):
+    """A metrics file without a loss so far: its run may have just begun."""
+
+
 def read_metrics(
     path: str | Path,
     *,
@@ -41,11 +45,14 @@ def read_metrics(
         columns: name here (step, loss, learning_rate) to the file's own.
 
     Raises:
-        InputError: the file cannot be read, holds no losses, or has steps beyond the schedule.
+        NoLossesYetError: the file is not there, or holds no losses.
+        InputError: it cannot be read, or has steps beyond the schedule.
     """
     where = str(path)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise NoLossesYetError("no such file", where=where) from None
     except OSError as error:
         raise InputError("cannot be read", where=where, found=error.strerror or "") from None
     except UnicodeDecodeError:
@@ -54,17 +61,23 @@ def read_metrics(
     lines = [line for line in whole.split("\n") if line.strip()]
     jsonl = (lines[0] if lines else rest).lstrip().startswith("{")
     records = _json_records(lines, rest, where) if jsonl else _csv_records([*lines, rest])
+    if not records:
+        raise _no_losses(where)
     names = _found_names(records, columns, where)
     points: dict[int, tuple[float, float]] = {}
+    lost: set[int] = set()
     for record in records:
         step, loss = (_number(record.get(names[name])) for name in ("step", "loss"))
-        if math.isfinite(step) and step >= 0 and step == int(step) and loss > 0:
+        if not (math.isfinite(step) and step >= 0 and step == int(step)):
+            continue
+        if math.isfinite(loss) and loss > 0:
             points[int(step)] = (loss, _number(record.get(names.get("learning_rate", ""))))
-    points = {step: each for step, each in points.items() if math.isfinite(each[0])}
+            lost.discard(int(step))
+        elif math.isinf(loss) or _is_nan(record.get(names["loss"])):
+            lost.add(int(step))
+            points.pop(int(step), None)
     if not points:
-        raise InputError(
-            "no losses yet", where=where, expected="records with a step and a positive loss"
-        )
+        raise _no_losses(where)
     steps = np.array(sorted(points), dtype=np.int64)
     losses = np.array([points[step][0] for step in steps.tolist()])
     if schedule is None:
@@ -77,7 +90,14 @@ def read_metrics(
             found=f"step {steps[-1]}",
             expected=f"0 to {schedule.steps - 1}, the steps of schedule {schedule.name}",
         )
-    return Curve(Path(path).stem, schedule, steps, losses)
+    ended = min((step for step in lost if step > steps[-1]), default=None)
+    return Curve(Path(path).stem, schedule, steps, losses, lost_from=ended)
+
+
+def _no_losses(where: str) -> NoLossesYetError:
+    return NoLossesYetError(
+        "no losses yet", where=where, expected="records with a step and a positive loss"
+    )
 
 
 def _json_records(lines: list[str], rest: str, where: str) -> list[dict[str, Any]]:
@@ -118,7 +138,7 @@ def _found_names(
         if found is not None:
             names[name] = found
         elif name != "learning_rate" or given:
-            raise InputError(
+            raise NoLossesYetError(
                 f"no column {given or name}",
                 where=where,
                 found=", ".join(list(present)[:12]) or "nothing",
@@ -134,6 +154,13 @@ def _number(cell: Any) -> float:
         return float(cell)
     except (TypeError, ValueError):
         return math.nan
+
+
+def _is_nan(cell: Any) -> bool:
+    """Whether a loss was written and is NaN, which an absent or unreadable one is not."""
+    if isinstance(cell, str):
+        return cell.strip().lower() == "nan"
+    return isinstance(cell, float) and math.isnan(cell)
 
 
 def _logged(steps: Indices, rates: Array, where: str) -> Schedule:

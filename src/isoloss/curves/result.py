@@ -23,10 +23,13 @@ from isoloss.fitting.search import Search
 from isoloss.fitting.solvable import SolvableLaw
 from isoloss.laws import Centre
 from isoloss.notes import Note, Severity
+from isoloss.quantities import format_quantity
 
 DEFAULT_LEVEL = 0.9
 # Steps beyond those fitted, as a multiple, from which a forecast carries a warning.
 _FAR = 4.0
+# The same for peak learning rates beyond those fitted: curves of one peak say nothing of others.
+_OTHER_PEAK = 1.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,15 +203,48 @@ class CurveFit(Drawable):
             loss * np.exp(half),
             deviation,
             level,
-            self._warnings(asked),
+            self._warnings(schedule, asked, params=params, batch=batch),
         )
 
-    def _warnings(self, steps: Indices) -> tuple[Note, ...]:
-        beyond = float(steps.max()) / max(self.band.last_step, 1.0) if steps.size else 0.0
-        if beyond <= _FAR:
+    def _warnings(
+        self, schedule: Schedule, steps: Indices, *, params: float | None, batch: float | None
+    ) -> tuple[Note, ...]:
+        if not steps.size:
             return ()
-        message = f"{beyond:.3g} times as many steps as any fitted curve has: trust it less"
-        return (Note("far-beyond", message, Severity.WARNING, {"times": beyond}),)
+        notes = []
+        beyond = float(steps.max()) / max(self.band.last_step, 1.0)
+        if beyond > _FAR:
+            message = f"{beyond:.4g} times as many steps as any fitted curve has: trust it less"
+            notes.append(Note("far-beyond", message, Severity.WARNING, {"times": beyond}))
+        for name, value, read in (
+            ("params", params, self.law.reads_params),
+            ("batch_tokens", batch, self.law.reads_batch),
+        ):
+            known = self._fitted(name)
+            if value is None or not known or not read:
+                continue
+            times = max(value / max(known), min(known) / value)
+            if times > _FAR:
+                message = (
+                    f"{name} {format_quantity(value)} is {times:.3g} times beyond those of the "
+                    f"fitted curves, {format_quantity(min(known))} to "
+                    f"{format_quantity(max(known))}: trust it less"
+                )
+                notes.append(Note("far-beyond", message, Severity.WARNING, {"times": times}))
+        fitted = self._fitted("peak_rate") if self.law.reads_schedule else []
+        peak = float(schedule.rates[: int(steps.max()) + 1].max())
+        if fitted and not min(fitted) / _OTHER_PEAK <= peak <= max(fitted) * _OTHER_PEAK:
+            span = " to ".join(f"{rate:.3g}" for rate in sorted({min(fitted), max(fitted)}))
+            message = (
+                f"the peak learning rate {peak:.3g} is not that of the fitted curves, {span}: "
+                "they do not show how the loss depends on it"
+            )
+            notes.append(Note("other-peak", message, Severity.WARNING, {"peak": peak}))
+        return tuple(notes)
+
+    def _fitted(self, name: str) -> list[float]:
+        """What the fitted runs had of something; fits of older versions may not tell."""
+        return [run[name] for run in self.summary["runs"].values() if run.get(name)]
 
     def predict_curve(self, curve: Curve, *, level: float = DEFAULT_LEVEL) -> CurvePrediction:
         """What the law says at the measured points of a curve."""
@@ -270,7 +306,9 @@ def default_steps(schedule: Schedule, most: int = 200) -> Indices:
     return np.unique(np.round(np.linspace(first, schedule.steps - 1, most)).astype(np.int64))
 
 
-def summarise(curves: Sequence[Curve], residuals: Array) -> dict[str, Any]:
+def summarise(
+    curves: Sequence[Curve], residuals: Array, *, reads_schedule: bool = True
+) -> dict[str, Any]:
     """What was fitted, and how well: counts and errors within the sample, in all and by run."""
     errors = np.abs(np.expm1(residuals))
     ends = np.cumsum([curve.steps.size for curve in curves])[:-1]
@@ -284,6 +322,9 @@ def summarise(curves: Sequence[Curve], residuals: Array) -> dict[str, Any]:
                 "n_points": int(curve.steps.size),
                 "mean_abs_rel_error": float(np.mean(part)),
                 "last_step": int(curve.steps[-1]),
+                "peak_rate": float(curve.schedule.rates.max()) if reads_schedule else None,
+                "params": curve.params,
+                "batch_tokens": curve.batch,
             }
             for curve, part in zip(curves, np.split(errors, ends), strict=True)
         },

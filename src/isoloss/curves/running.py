@@ -86,8 +86,23 @@ class RunForecast(Drawable):
     target: float | None = None
 
     @property
+    def at_end(self) -> bool:
+        """Whether the last step of the schedule is measured."""
+        return bool(self.curve.steps[-1] >= self.curve.schedule.steps - 1)
+
+    @property
+    def last_logged(self) -> bool:
+        """Whether the next loss, logged as those before, would lie beyond the schedule."""
+        steps = self.curve.steps
+        usual = float(np.median(np.diff(steps))) if steps.size > 1 else 1.0
+        return bool(steps[-1] + usual > self.curve.schedule.steps - 1)
+
+    @property
     def final(self) -> tuple[float, float, float]:
-        """Expected loss at the last step, and the ends of its band."""
+        """Expected loss at the last step, and the ends of its band; all as measured at the end."""
+        if self.at_end:
+            measured = float(self.curve.loss[-1])
+            return measured, measured, measured
         last = self.prediction
         return float(last.loss[-1]), float(last.lower[-1]), float(last.upper[-1])
 
@@ -96,6 +111,8 @@ class RunForecast(Drawable):
         """Probability that the run ends at its target or below; None without one."""
         if self.target is None:
             return None
+        if self.at_end:
+            return float(self.curve.loss[-1] <= self.target)
         return float(self.prediction.probability_below(self.target)[-1])
 
     @property
@@ -110,6 +127,7 @@ class RunForecast(Drawable):
             "run_id": self.curve.run_id,
             "step": int(self.curve.steps[-1]),
             "loss": float(self.curve.loss[-1]),
+            "at_end": self.at_end,
             "final": {
                 "step": int(self.prediction.steps[-1]),
                 "loss": loss,
@@ -159,23 +177,48 @@ def forecast_run(
         curve.schedule, steps, params=curve.params, batch=curve.batch, level=level
     )
     own = fit.predict_curve(clean, level=level)
-    moved = _carried_on(prediction, own, clean)
+    moved = _carried_on(prediction, own, clean, fit.band.noise)
     return RunForecast(curve, moved, find_flags(curve, fit), fit, target)
 
 
-def _carried_on(prediction: CurvePrediction, own: CurvePrediction, curve: Curve) -> CurvePrediction:
+def _carried_on(
+    prediction: CurvePrediction, own: CurvePrediction, curve: Curve, noise: float
+) -> CurvePrediction:
     """The prediction, moved by how the run's last points differ from the law.
 
     The difference fades as the inverse of the steps: residuals of a curve are alike over about
-    an e-fold of its steps. The band stays as wide as for a run that is not known: what a decay
-    to come will bring is as uncertain as before.
+    an e-fold of its steps. The band narrows where few steps are left and the rate stays as it is;
+    what a decay to come will bring is as uncertain as for a run that is not known. How fast it
+    widens is what runs cut at several places show (benchmarks/multi_power.py).
+
+    Args:
+        prediction: of the steps to come.
+        own: of the points so far.
+        curve: the run so far.
+        noise: of a single point around its own curve, in logs.
     """
-    late = curve.steps >= 0.9 * curve.steps[-1]
+    last = int(curve.steps[-1])
+    late = curve.steps >= 0.9 * last
     difference = float(np.median(np.log(curve.loss[late] / own.loss[late])))
-    kept = curve.steps[-1] / np.maximum(prediction.steps, 1.0)
+    kept = last / np.maximum(prediction.steps, 1.0)
     loss = prediction.loss * np.exp(difference * kept)
-    half = two_sided(prediction.level) * prediction.deviation
-    return replace(prediction, loss=loss, lower=loss * np.exp(-half), upper=loss * np.exp(half))
+    known = kept**2 * _alike(curve.schedule.rates[prediction.steps], curve.schedule.rates[last])
+    beyond_noise = np.maximum(prediction.deviation**2 - noise**2, 0.0)
+    deviation = np.sqrt(noise**2 + beyond_noise * (1.0 - known**2))
+    half = two_sided(prediction.level) * deviation
+    return replace(
+        prediction,
+        loss=loss,
+        lower=loss * np.exp(-half),
+        upper=loss * np.exp(half),
+        deviation=deviation,
+    )
+
+
+def _alike(rates: Array, now: float) -> Array:
+    """The smaller of each rate and the present one over the larger; 0 where either is none."""
+    larger = np.maximum(rates, now)
+    return np.asarray(np.minimum(rates, now) / np.where(larger > 0, larger, 1.0))
 
 
 def spikes(loss: Array) -> Mask:
@@ -214,6 +257,18 @@ def find_flags(curve: Curve, fit: CurveFit) -> tuple[Flag, ...]:
         )
         for place in _first_of_each(spikes(curve.loss))
     ]
+    if curve.lost_from is not None:
+        message = f"the loss is no number from step {curve.lost_from} on"
+        return (
+            *flags,
+            Flag(
+                Departure.DIVERGENCE,
+                curve.lost_from,
+                float("nan"),
+                float(expected.loss[-1]),
+                message,
+            ),
+        )
     count = max(_FEWEST_LAST, round(_LAST * curve.steps.size))
     if curve.steps.size < 2 * count:
         return tuple(flags)

@@ -10,7 +10,7 @@ import polars as pl
 from isoloss.arrays import Array
 from isoloss.curves.schedules import Schedule, through_points
 from isoloss.errors import InputError
-from isoloss.runs import read_runs
+from isoloss.runs import RunsError, read_runs
 
 COLUMNS = {"step": False, "learning_rate": False}
 _NAME = "schedule"
@@ -29,7 +29,18 @@ def read_schedules(source: str | Path | pl.DataFrame) -> dict[str, Schedule]:
     Raises:
         InputError: a column is missing, or a schedule cannot be used.
     """
-    table = read_runs(source, required=COLUMNS)
+    try:
+        table = read_runs(source, required=COLUMNS)
+    except RunsError as error:
+        absent = next((each for each in error.problems if each.code == "missing-column"), None)
+        if absent is None:
+            raise
+        # --columns is about the table of curves, and would not help here.
+        raise InputError(
+            f"no column {absent.column}",
+            where="schedules" if isinstance(source, pl.DataFrame) else str(source),
+            expected="a table of schedules, with the columns schedule, step, learning_rate",
+        ) from None
     frame = table.frame
     names = frame[_NAME].cast(pl.String) if _NAME in frame.columns else None
     if names is None:

@@ -174,7 +174,8 @@ def _decayed(shape: str, peak: float, end: float, share: Array) -> Array:
         case "1-sqrt":
             return peak + (end - peak) * np.sqrt(share)
         case "cosine":
-            return end + 0.5 * (peak - end) * (1.0 + np.cos(np.pi * share))
+            # Written from the peak, which the first step then has exactly.
+            return peak - 0.5 * (peak - end) * (1.0 - np.cos(np.pi * share))
         case "exponential":
             rates: Array = peak * (end / peak) ** share
             return rates

@@ -34,6 +34,7 @@ class Curve:
         loss: what it was, shape (points,).
         params: size of the model, where the table says so.
         batch: tokens a step, where the table says so.
+        lost_from: step from which on the loss has been no number, in a run that has diverged.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Curve:
     loss: Array
     params: float | None = None
     batch: float | None = None
+    lost_from: int | None = None
 
     @property
     def points(self) -> Points:

@@ -1,23 +1,32 @@
-"""Learning rates and batch sizes: published rules, rules of one's own, critical batch, tuning."""
+"""Learning rates and batch sizes: published rules, rules of one's own, critical batch, tuning.
 
-from isoloss.hyperparameters.cells import (
-    CellLaw,
-    HeldOutCell,
-    SweepFit,
-    fit_sweep,
-    read_cells,
-    score_cells,
-)
-from isoloss.hyperparameters.command import check_template, run_command
-from isoloss.hyperparameters.critical_batch import CriticalBatch, LossLevel, fit_critical_batch
-from isoloss.hyperparameters.front import FrontRelation, Trial, fit_front, pareto_front
-from isoloss.hyperparameters.optimum import Cell, Optimum, find_optimum
-from isoloss.hyperparameters.recommendation import Recommendation, disagreement, recommend
-from isoloss.hyperparameters.rule import Rule, RuleFormula
-from isoloss.hyperparameters.rules import RULES, find_rule
-from isoloss.hyperparameters.space import Variable, parse_space
-from isoloss.hyperparameters.transfer import Transfer, check_transfer, fit_width_series
-from isoloss.hyperparameters.tuning import Outcome, Suggestion, Tuning
+Names load with the module that holds them when they are first used: a rule needs no solver.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isoloss.hyperparameters.cells import (
+        CellLaw,
+        HeldOutCell,
+        SweepFit,
+        fit_sweep,
+        read_cells,
+        score_cells,
+    )
+    from isoloss.hyperparameters.command import check_template, run_command
+    from isoloss.hyperparameters.critical_batch import CriticalBatch, LossLevel, fit_critical_batch
+    from isoloss.hyperparameters.front import FrontRelation, Trial, fit_front, pareto_front
+    from isoloss.hyperparameters.optimum import Cell, Optimum, find_optimum
+    from isoloss.hyperparameters.recommendation import Recommendation, disagreement, recommend
+    from isoloss.hyperparameters.rule import Rule, RuleFormula
+    from isoloss.hyperparameters.rules import RULES, find_rule
+    from isoloss.hyperparameters.space import Variable, parse_space
+    from isoloss.hyperparameters.transfer import Transfer, check_transfer, fit_width_series
+    from isoloss.hyperparameters.tuning import Outcome, Suggestion, Tuning
 
 __all__ = [
     "RULES",
@@ -54,3 +63,72 @@ __all__ = [
     "run_command",
     "score_cells",
 ]
+
+_MODULES = {
+    "cells": (
+        "CellLaw",
+        "HeldOutCell",
+        "SweepFit",
+        "fit_sweep",
+        "read_cells",
+        "score_cells",
+    ),
+    "command": (
+        "check_template",
+        "run_command",
+    ),
+    "critical_batch": (
+        "CriticalBatch",
+        "LossLevel",
+        "fit_critical_batch",
+    ),
+    "front": (
+        "FrontRelation",
+        "Trial",
+        "fit_front",
+        "pareto_front",
+    ),
+    "optimum": (
+        "Cell",
+        "Optimum",
+        "find_optimum",
+    ),
+    "recommendation": (
+        "Recommendation",
+        "disagreement",
+        "recommend",
+    ),
+    "rule": (
+        "Rule",
+        "RuleFormula",
+    ),
+    "rules": (
+        "RULES",
+        "find_rule",
+    ),
+    "space": (
+        "Variable",
+        "parse_space",
+    ),
+    "transfer": (
+        "Transfer",
+        "check_transfer",
+        "fit_width_series",
+    ),
+    "tuning": (
+        "Outcome",
+        "Suggestion",
+        "Tuning",
+    ),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -44,7 +44,7 @@ class CellLaw:
         coefficients: intercept and exponents.
         scatter: standard deviation of cells about the law, in logs, beyond their own errors.
         replicates: coefficients in bootstrap replicates, shape (coefficients, replicates).
-        covered: from where to where each input was fitted.
+        covered: from where to where each input was fitted, with those that did not vary.
     """
 
     name: str
@@ -89,12 +89,18 @@ class CellLaw:
 
     def reach(self, point: Mapping[str, float]) -> float:
         """How many times beyond the fitted cells a point lies, 1 within them."""
-        return max(
-            1.0,
-            *(
-                max(point[name] / high, low / point[name])
-                for name, (low, high) in self.covered.items()
-            ),
+        reaches = (
+            max(point[name] / high, low / point[name]) for name, (low, high) in self.covered.items()
+        )
+        return max((1.0, *reaches))
+
+    def unmeasured(self, point: Mapping[str, float]) -> tuple[str, ...]:
+        """Inputs that did not vary over the cells, and that a point has other values of."""
+        return tuple(
+            name
+            for name, (low, high) in self.covered.items()
+            if name not in self.inputs
+            and not low / (1 + _SAME) <= point[name] <= high * (1 + _SAME)
         )
 
     def formula(self) -> str:
@@ -291,7 +297,7 @@ def fit_sweep(
             for each in asked
             if each not in varied
         ]
-        laws[name] = _cell_law(kept, index, name, varied, places, counts.astype(np.float64))
+        laws[name] = _cell_law(kept, index, name, varied, asked, places, counts.astype(np.float64))
     return SweepFit(optima, laws, _distinct(notes))
 
 
@@ -315,10 +321,12 @@ def _cell_law(
     index: int,
     name: str,
     inputs: tuple[str, ...],
+    asked: tuple[str, ...],
     places: Sequence[Array],
     counts: Array,
 ) -> CellLaw:
-    needed = len(inputs) + 2
+    # Without an input the law is the mean of the cells, and one of them is enough.
+    needed = len(inputs) + 2 if inputs else 1
     if len(kept) < needed:
         reasons = f"{len(kept)} cells have an optimum, {needed} are needed"
         raise FitError(f"no law of {name} over {', '.join(inputs) or 'cells'}: {reasons}")
@@ -340,7 +348,7 @@ def _cell_law(
         replicates.T,
         {
             key: (min(each.cell.at[key] for each in kept), max(each.cell.at[key] for each in kept))
-            for key in inputs
+            for key in asked
         },
     )
 

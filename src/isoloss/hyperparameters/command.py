@@ -61,8 +61,8 @@ def run_command(template: str, values: Mapping[str, Value]) -> Outcome:
         raise InputError(
             "the command cannot be started",
             where="--command",
-            found=words[0],
-            expected=error.strerror or str(error),
+            found=f"{words[0]} ({error.strerror or error})",
+            expected="a program, as python train.py --lr {learning_rate}",
         ) from None
     seconds = time.perf_counter() - begin
     if done.returncode != 0:

@@ -230,8 +230,10 @@ def fit_critical_batch(
     enough = np.isfinite(steps).sum(axis=0) >= _LEAST_RUNS
     if not enough.any():
         raise FitError(
-            f"{curves.source}: no loss that {_LEAST_RUNS} runs of different batch pass; train "
-            "longer, or give --levels"
+            f"{curves.source}: no loss that {_LEAST_RUNS} runs of different batch pass; they reach "
+            f"from {math.exp(max(each.log_loss[0] for each in logged)):.4g} to "
+            f"{math.exp(min(each.log_loss[-1] for each in logged)):.4g}: train longer, or give "
+            "other --levels"
         )
     steps, log_levels = steps[:, enough], log_levels[enough]
     start = np.array([np.median(batch), 0.0])

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 # Loss that may be lost by a transferred optimum, as a share.
 TOLERATED = 0.003
 _LEAST_WIDTHS = 3
+# What the runs of a width should have in common, unless it is what is swept.
+_ALIKE = ("params", "tokens", "batch_tokens", LEARNING_RATE)
+# Values that differ by less are one: tokens are a whole number of batches.
+_SAME = 1.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +80,10 @@ class Transfer:
             f"at most"
         )
         if self.stays_put:
-            return f"the best {self.name} stays put over {reach:.3g} times the width; {cost}"
+            return f"the best {self.name} stays put over {reach:.3g} times the {self.along}; {cost}"
         return (
             f"the best {self.name} moves by a factor of {drift:.2g} over {reach:.3g} times the "
-            f"width; {cost}"
+            f"{self.along}; {cost}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -131,6 +135,13 @@ def check_transfer(
         FitError: fewer than three widths have an optimum.
         InputError: a column is missing or unusable.
     """
+    if over == along or "loss" in (over, along):
+        raise InputError(
+            "not a sweep over widths",
+            where="--over, --along",
+            found=f"{over}, {along}",
+            expected="two columns besides loss, as learning_rate and width",
+        )
     found = [find_optimum(cell, band=band) for cell in read_cells(runs, [over], [along])]
     optima = [each for each in found if each.bowl is not None]
     if len(optima) < _LEAST_WIDTHS:
@@ -154,10 +165,33 @@ def check_transfer(
         for each in found
         if each.bowl is None
     ]
+    notes += _mixed(runs, over, along)
     costs = tuple(each.excess(first) for each in optima)
     return Transfer(
         over, along, tuple(optima), slope, interval, level, tolerated, costs, tuple(notes)
     )
+
+
+def _mixed(runs: Runs, over: str, along: str) -> list[Note]:
+    """A warning where runs of one width differ in more than the hyperparameter."""
+    import polars as pl
+
+    member = runs.groups(along)
+    mixed = []
+    for name in _ALIKE:
+        if name in (over, along) or not runs.frame.schema.get(name, pl.String()).is_numeric():
+            continue
+        values = runs.column(name)
+        known = np.isfinite(values) & (values > 0)
+        parts = [values[known & (member == number)] for number in np.unique(member)]
+        if any(part.size and part.max() > _SAME * part.min() for part in parts):
+            mixed.append(name)
+    if not mixed:
+        return []
+    message = (
+        f"runs of one {along} also differ in {', '.join(mixed)}: keep one value of each by --where"
+    )
+    return [Note("mixed-runs", message, Severity.WARNING)]
 
 
 def fit_width_series(losses: Mapping[float, float], *, threads: int | None = None) -> Fit:

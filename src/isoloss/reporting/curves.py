@@ -29,6 +29,7 @@ from isoloss.reporting.style import (
     finish,
     legend_label,
     new_figure,
+    percent_text,
     size_scale,
     size_text,
     title,
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 # Losses from this quantile of a curve on are shown: the first steps would flatten the rest.
 _SHOWN = 0.04
+# Names of schedules with more letters stand below each other in the legend.
+_LONG_NAME = 20
 
 
 def curve_figure(result: object, schedule: Schedule | None = None) -> Figure:
@@ -65,7 +68,7 @@ def curve_figure(result: object, schedule: Schedule | None = None) -> Figure:
         case CurveBacktest():
             return _backtest_figure(result)
         case CurvePrediction():
-            return _prediction_figure(result, schedule)
+            return predictions_figure([result], [schedule] if schedule else [])
         case RunForecast():
             return _run_figure(result)
         case Conversion():
@@ -84,7 +87,7 @@ def _fit_figure(fit: CurveFit) -> Figure:
     losses, residuals, rates = _panels(figure, curves, fit.law.reads_schedule)
     for number, curve in enumerate(curves):
         predicted = fit.predict_curve(curve)
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         _measured(losses, curve, colour)
         losses.plot(
             predicted.steps,
@@ -108,7 +111,7 @@ def _backtest_figure(result: CurveBacktest) -> Figure:
     held = result.held_out[law]
     losses, residuals, rates = _panels(figure, [each.curve for each in held], reads_rates)
     for number, each in enumerate(held):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         curve = each.curve
         _measured(losses, curve, colour)
         losses.fill_between(
@@ -133,35 +136,57 @@ def _backtest_figure(result: CurveBacktest) -> Figure:
     return finish(figure)
 
 
-def _prediction_figure(prediction: CurvePrediction, schedule: Schedule | None) -> Figure:
-    figure = new_figure(8, 5.6 if schedule else 4.0)
-    losses = dress(figure.add_subplot(3 if schedule else 1, 1, (1, 2) if schedule else 1))
-    _band(losses, prediction, _COLOURS[0])
-    losses.plot(
-        prediction.steps, prediction.loss, color=_COLOURS[0], linewidth=1.6, label="predicted"
-    )
-    losses.set_ylim(float(prediction.lower.min()), float(np.quantile(prediction.upper, 1 - _SHOWN)))
+def predictions_figure(
+    predictions: Sequence[CurvePrediction], schedules: Sequence[Schedule] = ()
+) -> Figure:
+    """Draw predicted curves with their bands, and the learning rates below.
+
+    Args:
+        predictions: the curves.
+        schedules: that they are of, in the same order; none where learning rates play no part.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure = new_figure(8, 5.6 if schedules else 4.0)
+    losses = dress(figure.add_subplot(3 if schedules else 1, 1, (1, 2) if schedules else 1))
+    for number, prediction in enumerate(predictions):
+        colour = COLOURS[number % len(COLOURS)]
+        _band(losses, prediction, colour)
+        name = "predicted" if len(predictions) == 1 else legend_label(prediction.name)
+        losses.plot(prediction.steps, prediction.loss, color=colour, linewidth=1.6, label=name)
+    low = min(float(each.lower.min()) for each in predictions)
+    high = max(float(np.quantile(each.upper, 1 - _SHOWN)) for each in predictions)
+    losses.set_ylim(low - 0.03 * (high - low), high)
     losses.set_ylabel("loss")
-    title(losses, legend_label(prediction.name))
-    _steps_axis(losses)
-    if schedule:
+    steps_axis(losses)
+    if len(predictions) == 1:
+        (only,) = predictions
+        ends = f"{only.lower[-1]:.4f} to {only.upper[-1]:.4f}"
+        title(losses, legend_label(only.name), f"at the end {only.loss[-1]:.4f}, {ends}")
+    else:
+        title(losses, f"{len(predictions)} schedules", "shaded: bands for single points")
+    if schedules:
         rates = dress(figure.add_subplot(3, 1, 3, sharex=losses))
-        _rates(rates, schedule, INK)
-        _rate_axis(rates)
-    return finish(figure)
+        for number, schedule in enumerate(schedules):
+            _rates(rates, schedule, COLOURS[number % len(COLOURS)])
+        rate_axis(rates)
+    long = max(len(legend_label(each.name)) for each in predictions) > _LONG_NAME
+    return finish(figure, columns=1 if long and len(predictions) > 1 else 4)
 
 
 def _run_figure(result: RunForecast) -> Figure:
     figure = new_figure(8, 5.6)
     losses = dress(figure.add_subplot(3, 1, (1, 2)))
-    _band(losses, result.prediction, _COLOURS[0])
-    losses.plot(
-        result.prediction.steps,
-        result.prediction.loss,
-        color=_COLOURS[0],
-        linewidth=1.6,
-        label="predicted",
-    )
+    if not result.at_end:
+        _band(losses, result.prediction, COLOURS[0])
+        losses.plot(
+            result.prediction.steps,
+            result.prediction.loss,
+            color=COLOURS[0],
+            linewidth=1.6,
+            label="predicted",
+        )
     losses.scatter(
         result.curve.steps, result.curve.loss, s=7, color=INK, linewidths=0, label="measured"
     )
@@ -174,12 +199,14 @@ def _run_figure(result: RunForecast) -> Figure:
     losses.set_ylim(low - 0.05 * (top - low), top)
     losses.set_ylabel("loss")
     loss, lower, upper = result.final
-    remark = f"at the end {loss:.4f}, {lower:.4f} to {upper:.4f}"
+    remark = f"at the end {loss:.4f}" + ("" if result.at_end else f", {lower:.4f} to {upper:.4f}")
+    if result.target is not None and result.probability is not None and not result.at_end:
+        remark += f"; the target is met with {percent_text(result.probability, 0)}"
     title(losses, legend_label(result.curve.run_id), remark)
     rates = dress(figure.add_subplot(3, 1, 3, sharex=losses))
     _rates(rates, result.curve.schedule, INK)
-    _rate_axis(rates)
-    return finish(figure)
+    rate_axis(rates)
+    return finish(figure, columns=5)
 
 
 def _conversion_figure(result: Conversion) -> Figure:
@@ -187,7 +214,7 @@ def _conversion_figure(result: Conversion) -> Figure:
     axes = dress(figure.add_subplot())
     for number, curve in enumerate(result.curves):
         own = [each for each in result.checkpoints if each.run_id == curve.run_id]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         ends = [each.decayed.schedule.steps for each in own]
         decayed = np.array([each.decayed.loss for each in own])
         spread = [
@@ -235,23 +262,23 @@ def _panels(
     figure: Figure, curves: Sequence[Curve], reads_rates: bool
 ) -> tuple[Axes, Axes, Axes | None]:
     """Losses, residuals, and learning rates where the law reads them; else steps are in logs."""
-    rows = 2 if reads_rates else 1
+    rows, last = 2 if reads_rates else 1, max(int(curve.steps[-1]) for curve in curves)
     losses = dress(figure.add_subplot(rows, 2, (1, 3) if reads_rates else 1))
     residuals = dress(figure.add_subplot(rows, 2, 2))
     rates = dress(figure.add_subplot(2, 2, 4)) if reads_rates else None
     losses.set_ylabel("loss")
-    _steps_axis(losses)
+    steps_axis(losses)
     residuals.axhline(0, color=MUTED, linewidth=1)
     residuals.set_ylabel("predicted / measured - 1")
     residuals.yaxis.set_major_formatter(lambda value, _: error_text(value))
-    _steps_axis(residuals)
+    steps_axis(residuals)
     if rates is not None:
-        _rate_axis(rates)
+        rate_axis(rates)
+        for axes in (losses, residuals):
+            axes.set_xlim(-0.03 * last, 1.03 * last)
+        rates.set_xlim(losses.get_xlim())
     else:
-        first, last = (
-            min(int(curve.steps[0]) for curve in curves),
-            max(int(curve.steps[-1]) for curve in curves),
-        )
+        first = min(int(curve.steps[0]) for curve in curves)
         for axes in (losses, residuals):
             size_scale(axes, "x", widened(first, last, 1.1), "step")
     return losses, residuals, rates
@@ -288,11 +315,22 @@ def _limits(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.set_ylim(low - 0.05 * (high - low), high)
 
 
-def _steps_axis(axes: Axes) -> None:
+def steps_axis(axes: Axes) -> None:
+    """Name the axis of steps."""
     axes.set_xlabel("step")
     axes.xaxis.set_major_formatter(lambda value, _: size_text(value))
 
 
-def _rate_axis(axes: Axes) -> None:
+def rate_axis(axes: Axes) -> None:
+    """Name the axes of learning rates over steps; rates are written as 3e-4."""
     axes.set_ylabel("learning rate")
-    _steps_axis(axes)
+    axes.yaxis.set_major_formatter(lambda value, _: rate_text(value))
+    steps_axis(axes)
+
+
+def rate_text(value: float) -> str:
+    """A learning rate as people write it."""
+    if value == 0:
+        return "0"
+    digits, _, power = f"{value:.3e}".partition("e")
+    return f"{float(digits):g}e{int(power)}"
