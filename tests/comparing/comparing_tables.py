@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from isoloss.arrays import Array
-from isoloss.comparing import PairEnsemble, PairFit
+from isoloss.comparing import PairEnsemble, PairFit, PairLaw
 from isoloss.forecasting import Region
 from isoloss.laws import Surface, find_law
 from isoloss.runs import Runs
@@ -51,4 +51,4 @@ def known(first: Surface, second: Surface) -> PairEnsemble:
     """One law for each recipe, without doubt."""
     fit = PairFit(exactly(first), exactly(second), 0.01, 0.0, 0.0, 1e-3, 20.0, 5.0)
     region = Region.of(dict(zip(("params", "tokens"), grid(), strict=True)))
-    return PairEnsemble(((fit, 1.0),), None, region)
+    return PairEnsemble((PairLaw(1.0, 1.0, ((fit, 1.0),)),), None, region)

@@ -8,6 +8,7 @@ from comparing_tables import chinchilla, known, runs_of
 
 from isoloss.comparing import (
     PairEnsemble,
+    PairLaw,
     PairProblem,
     crossings,
     fit_pair,
@@ -28,7 +29,8 @@ def ensemble_of(shift: float, growth: ErrorGrowth | None = None) -> PairEnsemble
     tables = runs_of(chinchilla(), noise[0] + shift), runs_of(chinchilla(), noise[1])
     problem = PairProblem.of(find_law("chinchilla"), tables, chinchilla())
     region = Region.of_runs(tables[0])
-    return PairEnsemble(tuple(fit_pair(problem).items()), growth, region)
+    law = PairLaw(1.0, 1.0, tuple(fit_pair(problem).items()))
+    return PairEnsemble((law,), growth, region)
 
 
 def needed(ensemble: PairEnsemble) -> int | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from comparing_tables import chinchilla, exactly, grid
 
-from isoloss.comparing import PairEnsemble, PairFit
+from isoloss.comparing import PairEnsemble, PairFit, PairLaw
 from isoloss.forecasting import CLOSE, Region
 from isoloss.laws import Surface, find_law
 
@@ -24,8 +24,13 @@ def surface(law: str, shift: float) -> Surface:
     )
 
 
-def ensemble(shifts: tuple[float, ...]) -> PairEnsemble:
-    """Laws that count alike, each of which has a difference of its own between the recipes."""
+def ensemble(
+    shifts: tuple[float, ...], given: list[tuple[float, float]] | None = None
+) -> PairEnsemble:
+    """Laws, each of which has a difference of its own between the recipes.
+
+    They count alike where no weight and plausibility of each is given.
+    """
     region = Region.of(dict(zip(("params", "tokens"), grid(), strict=True)))
     fits = [
         PairFit(
@@ -40,7 +45,10 @@ def ensemble(shifts: tuple[float, ...]) -> PairEnsemble:
         )
         for law, shift in zip(LAWS, shifts, strict=True)
     ]
-    return PairEnsemble(tuple((fit, 1 / len(fits)) for fit in fits), None, region)
+    share = 1 / len(fits)
+    weights = given if given is not None else [(share, share)] * len(fits)
+    laws = [PairLaw(*own, ((fit, 1.0),)) for own, fit in zip(weights, fits, strict=True)]
+    return PairEnsemble(tuple(laws), None, region)
 
 
 def test_laws_that_are_close_together_count_by_their_mean() -> None:
@@ -55,6 +63,12 @@ def test_a_law_that_strays_pulls_no_harder_than_one_close_by() -> None:
     assert contrast.log_ratio == pytest.approx([CLOSE / 2, CLOSE / 2], abs=1e-9)
     # It is in the deviation all the same.
     assert np.all(contrast.form > 0.25)
+
+
+def test_how_sure_the_answer_is_goes_by_plausibility() -> None:
+    contrast = ensemble((0.0, 0.004, 0.5), [(1.0, 0.5), (0.0, 0.5), (0.0, 0.0)]).contrast(*PLACE)
+    assert contrast.log_ratio == pytest.approx(np.zeros(2), abs=1e-12)
+    assert contrast.form == pytest.approx(0.004 * np.sqrt(0.5) * np.ones(2))
 
 
 def test_the_losses_differ_by_the_contrast() -> None:
@@ -77,7 +91,7 @@ def test_of_one_law_the_losses_are_its_own() -> None:
     first, second = chinchilla(E=1.7), chinchilla()
     fit = PairFit(exactly(first), exactly(second), 0.01, 0.0, 0.0, 1e-3, 20.0, 5.0)
     region = Region.of(dict(zip(("params", "tokens"), grid(), strict=True)))
-    losses = PairEnsemble(((fit, 1.0),), None, region).log_losses(*PLACE)
+    losses = PairEnsemble((PairLaw(1.0, 1.0, ((fit, 1.0),)),), None, region).log_losses(*PLACE)
     for log_loss, own in zip(losses, (first, second), strict=True):
         exact = np.log(own.predict(params=PLACE[0], tokens=PLACE[1]))
         assert log_loss == pytest.approx(exact, abs=1e-12)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli import arguments as args
+from isoloss.cli.law_arguments import find_laws, law_names
 from isoloss.cli.output import check_figure, check_output, deliver, progress, remarks, table, warn
 from isoloss.errors import InputError
 from isoloss.quantities import format_quantity
@@ -60,7 +61,7 @@ def compare_verb(
     law: args.LawNames = None,
     columns: args.Columns = None,
     where: args.Where = None,
-    objective: args.ObjectiveName = "huber",
+    objective: args.ObjectiveName = "squared-log",
     bootstrap: Annotated[
         int,
         typer.Option(
@@ -88,8 +89,8 @@ def compare_verb(
     """
     check_output(output, *runs)
     points = args.read_plane_points(at)
-    names = args.law_names(law)
-    laws = args.find_laws([name for name in names if name != _AUTO])
+    names = law_names(law)
+    laws = find_laws([name for name in names if name != _AUTO])
     tables = _tables(runs, by, recipes, columns, where)
     from isoloss.comparing import compare_recipes
     from isoloss.laws import CANDIDATES

@@ -25,7 +25,7 @@ from isoloss.comparing.efficiency import Efficiency, efficiency
 from isoloss.comparing.gain import PATHS, Gain, GainCurve, compute_gain, data_gain, gain_curve
 from isoloss.comparing.measured import MeasuredGains, Trend, measured_gains
 from isoloss.comparing.pair_backtest import PairBacktest, PairFold, pair_backtest
-from isoloss.comparing.pair_ensemble import Contrast, PairEnsemble
+from isoloss.comparing.pair_ensemble import Contrast, PairEnsemble, PairLaw
 from isoloss.comparing.pair_fit import PairFit, PairProblem, fit_pair
 from isoloss.comparing.pairing import Pairing
 from isoloss.comparing.perturbations import (
@@ -71,6 +71,7 @@ __all__ = [
     "PairEnsemble",
     "PairFit",
     "PairFold",
+    "PairLaw",
     "PairProblem",
     "Pairing",
     "Perturbation",

@@ -16,6 +16,8 @@ from isoloss.laws import CANDIDATES, Law
 from isoloss.runs import Runs
 
 DEFAULT_DRAWS = 200
+# Two runs of one N and D pull on an absolute error alike wherever between them the surface lies.
+BETWEEN = "squared-log"
 _FEWEST_DRAWS = 20
 
 
@@ -27,7 +29,7 @@ def compare(
     names: tuple[str, str] | None = None,
     laws: Sequence[Law] | None = None,
     path: str = "ratio",
-    objective: Objective | str = "huber",
+    objective: Objective | str = BETWEEN,
     bootstrap: int = DEFAULT_DRAWS,
     level: float = DEFAULT_LEVEL,
     seed: int = 0,
@@ -44,7 +46,8 @@ def compare(
         laws: candidates; the whole catalogue where not given.
         path: how B spends the compute that it needs to match A: "ratio" at the point's tokens per
             parameter, "optimal" with each recipe at its own compute-optimal split.
-        objective: what the fit of both recipes as one minimises, where the search begins.
+        objective: what the fit of both recipes as one minimises, where the search begins; least
+            squares where not given, see `BETWEEN`.
         bootstrap: draws of each law's parameters.
         level: probability with which each interval should hold.
         seed: of starts and draws.
@@ -78,7 +81,7 @@ def compare_recipes(
     *,
     laws: Sequence[Law] | None = None,
     path: str = "ratio",
-    objective: Objective | str = "huber",
+    objective: Objective | str = BETWEEN,
     bootstrap: int = DEFAULT_DRAWS,
     level: float = DEFAULT_LEVEL,
     seed: int = 0,
@@ -92,7 +95,8 @@ def compare_recipes(
         points: (N, D) at which to compare.
         laws: candidates; the whole catalogue where not given.
         path: as for `compare`.
-        objective: what the fit of both recipes as one minimises, where the search begins.
+        objective: what the fit of both recipes as one minimises, where the search begins; least
+            squares where not given, see `BETWEEN`.
         bootstrap: draws of each law's parameters.
         level: probability with which each interval should hold.
         seed: of starts and draws.

@@ -151,8 +151,8 @@ def _notes(
                 details={"pairs": count},
             )
         )
-    different = sum(weight * fit.n_different for fit, weight in ensemble.parts)
-    total = sum(weight * fit.surface_a.working.size for fit, weight in ensemble.parts)
+    different = ensemble.mean(lambda fit: fit.n_different)
+    total = ensemble.mean(lambda fit: fit.surface_a.working.size)
     notes.append(
         Note(
             "pooled",

@@ -4,12 +4,16 @@ The same laws with the same weights describe both recipes, so that what a law ge
 both cancels in the difference. What does not cancel is seen in backtests of the difference. As in
 a forecast the laws' answers are pooled by Huber's centre: those on the mean of both recipes' log
 losses, and those on the difference.
+
+A law's standing says that it predicts well, not that it is true, and a simple law is sure of itself
+where a richer one that the runs do not refute is not. How sure the answer is therefore goes by
+what the runs alone say for each law.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -74,60 +78,75 @@ class Contrast:
 
 
 @dataclass(frozen=True, eq=False)
-class PairEnsemble:
-    """Fits of several laws to two recipes, weighed.
+class PairLaw:
+    """One law of two recipes among others.
 
     Attributes:
-        parts: each fit with its weight; the weights sum to one.
+        weight: share in the answer.
+        plausibility: share in how sure the answer is.
+        fits: its fit at each width of the recipes' difference, with its share; these sum to one.
+    """
+
+    weight: float
+    plausibility: float
+    fits: tuple[tuple[PairFit, float], ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the law."""
+        return self.fits[0][0].law.name
+
+    def mean(self, of: Callable[[PairFit], float]) -> float:
+        """A number of the fits, averaged over the widths."""
+        return sum(share * of(fit) for fit, share in self.fits)
+
+
+@dataclass(frozen=True, eq=False)
+class PairEnsemble:
+    """Several laws of two recipes, weighed.
+
+    Attributes:
+        laws: each with its weight; weights sum to one, and so do plausibilities.
         growth: how errors of the difference grew beyond the data in backtests; None without any.
         region: what the runs of both recipes cover.
     """
 
-    parts: tuple[tuple[PairFit, float], ...]
+    laws: tuple[PairLaw, ...]
     growth: ErrorGrowth | None
     region: Region
 
     @property
     def weights(self) -> dict[str, float]:
-        """Share of each law."""
-        shares: dict[str, float] = {}
-        for fit, weight in self.parts:
-            shares[fit.law.name] = shares.get(fit.law.name, 0.0) + weight
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+        """Share of each law in the answer, the largest first."""
+        ordered = sorted(self.laws, key=lambda law: -law.weight)
+        return {law.name: law.weight for law in ordered if law.weight > 0}
 
     @property
     def noise(self) -> float:
         """Standard deviation of the log ratio of a pair of single runs around the expected one."""
-        return sum(weight * fit.noise_difference for fit, weight in self.parts)
+        return self.mean(lambda fit: fit.noise_difference)
 
     @property
     def freedom(self) -> float:
         """Degrees of freedom of Student's t."""
-        return max(1.0, sum(weight * fit.freedom for fit, weight in self.parts))
+        return max(1.0, self.mean(lambda fit: fit.freedom))
 
-    @cached_property
-    def by_law(self) -> tuple[tuple[float, tuple[tuple[PairFit, float], ...]], ...]:
-        """Each law's weight, and its fits with their shares of it."""
-        grouped: dict[str, list[tuple[PairFit, float]]] = {}
-        for fit, weight in self.parts:
-            grouped.setdefault(fit.law.name, []).append((fit, weight))
-        totals = [sum(weight for _, weight in own) for own in grouped.values()]
-        return tuple(
-            (total, tuple((fit, weight / total) for fit, weight in own))
-            for total, own in zip(totals, grouped.values(), strict=True)
-        )
+    def mean(self, of: Callable[[PairFit], float]) -> float:
+        """A number of the fits, averaged over widths and laws by their weights."""
+        return sum(law.weight * law.mean(of) for law in self.laws)
 
     def log_losses(self, params: npt.ArrayLike, tokens: npt.ArrayLike) -> tuple[Array, Array]:
         """Expected log loss of both recipes at places, arrays of any one shape."""
-        shares = np.array([weight for weight, _ in self.by_law])
+        counted = [law for law in self.laws if law.weight > 0]
         shape = np.broadcast_shapes(np.shape(params), np.shape(tokens))
         place = np.ravel(np.broadcast_to(params, shape)), np.ravel(np.broadcast_to(tokens, shape))
         sums, differences = [], []
-        for _, own in self.by_law:
-            logs = [share * log_losses(fit, place, place) for fit, share in own]
+        for law in counted:
+            logs = [share * log_losses(fit, place, place) for fit, share in law.fits]
             first, second = np.sum(logs, axis=0)
             sums.append(first + second)
             differences.append(first - second)
+        shares = np.array([law.weight for law in counted])
         middle = 0.5 * pooled(np.stack(sums), shares, 2.0 * CLOSE)
         half = 0.5 * pooled(np.stack(differences), shares)
         return (middle + half).reshape(shape), (middle - half).reshape(shape)
@@ -152,17 +171,17 @@ class PairEnsemble:
         own_a = np.atleast_1d(params), np.atleast_1d(tokens)
         own_b = own_a if place_b is None else (np.atleast_1d(place_b[0]), np.atleast_1d(place_b[1]))
         means, variances = [], []
-        for _, fits in self.by_law:
-            own = np.array([share for _, share in fits])
-            told = [log_ratio(fit, own_a, own_b) for fit, _ in fits]
+        for law in self.laws:
+            own = np.array([share for _, share in law.fits])
+            told = [log_ratio(fit, own_a, own_b) for fit, _ in law.fits]
             ratios = np.stack([ratio for ratio, _ in told])
             mean = own @ ratios
             means.append(mean)
             within = np.stack([spread for _, spread in told])
             variances.append(own @ (within + (ratios - mean) ** 2))
-        share = np.array([weight for weight, _ in self.by_law])
-        ratio = pooled(np.stack(means), share)
-        disagreement = np.sqrt(share @ (np.stack(means) - ratio) ** 2)
+        weights, plausible = np.array([(law.weight, law.plausibility) for law in self.laws]).T
+        ratio = pooled(np.stack(means), weights)
+        disagreement = np.sqrt(plausible @ (np.stack(means) - ratio) ** 2)
         grown = np.zeros_like(ratio)
         if self.growth is not None:
             reach = np.maximum(
@@ -175,7 +194,7 @@ class PairEnsemble:
         return Contrast(
             ratio,
             # Not the root of the mean variance: one vague law of little weight would set it.
-            share @ np.sqrt(np.stack(variances)),
+            plausible @ np.sqrt(np.stack(variances)),
             np.maximum(disagreement, grown),
             self.freedom,
         )

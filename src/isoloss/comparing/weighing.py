@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from isoloss.comparing.pair_backtest import pair_backtest
-from isoloss.comparing.pair_ensemble import PairEnsemble
+from isoloss.comparing.pair_ensemble import PairEnsemble, PairLaw
 from isoloss.comparing.pair_fit import PairFit, PairProblem, fit_pair
 from isoloss.comparing.pairing import Pairing
 from isoloss.errors import FitError
@@ -139,21 +139,20 @@ def weigh_laws(
         seed=settings.seed,
     )
     scores = backtest.scores(list(fits))
-    shares = law_shares(
-        [each.problem.law.law for each in fits.values()],
-        np.array([each.likeliest.log_evidence for each in fits.values()]),
-        len(both),
-        scores,
+    evidence = np.array([each.likeliest.log_evidence for each in fits.values()])
+    named = [each.problem.law.law for each in fits.values()]
+    shares, plausible = (
+        law_shares(named, evidence, len(both), scores, alike=alike).tolist()
+        for alike in (False, True)
     )
-    weights = dict(sorted(zip(fits, shares.tolist(), strict=True), key=lambda item: -item[1]))
+    weights = dict(sorted(zip(fits, shares, strict=True), key=lambda item: -item[1]))
     errors = dict(zip(fits, scores.tolist(), strict=True))
-    parts = [
-        (each, weight * share)
-        for name, weight in weights.items()
-        if weight > 0
-        for each, share in fits[name].widths.items()
+    weighed = [
+        PairLaw(weight, plausibility, tuple(each.widths.items()))
+        for each, weight, plausibility in zip(fits.values(), shares, plausible, strict=True)
+        if weight > 0 or plausibility > 0
     ]
-    ensemble = PairEnsemble(tuple(parts), backtest.growth(weights), region)
+    ensemble = PairEnsemble(tuple(weighed), backtest.growth(weights), region)
     lines = {name: _reason(weights[name], errors[name], fits[name]) for name in weights}
     return WeighedLaws(
         ensemble,
@@ -190,7 +189,7 @@ def _fit(
 def _doubt(fitted: _Fitted, region: Region, points: Sequence[Point]) -> str:
     """Why a law cannot be believed at a point; empty where it can."""
     likeliest = fitted.likeliest
-    alone = PairEnsemble(tuple(fitted.widths.items()), None, region)
+    alone = PairEnsemble((PairLaw(1.0, 1.0, tuple(fitted.widths.items())),), None, region)
     for params, tokens in points:
         for surface in (likeliest.surface_a, likeliest.surface_b):
             reasons = departures(surface, region, params=params, tokens=tokens)

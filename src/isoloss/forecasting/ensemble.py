@@ -189,7 +189,9 @@ def fold_emphasis(fold: Indices, ordered: bool = True) -> Array:
     return np.asarray(emphasis / emphasis.sum())
 
 
-def law_shares(laws: Sequence[Law], evidence: Array, n_runs: int, scores: Array) -> Array:
+def law_shares(
+    laws: Sequence[Law], evidence: Array, n_runs: int, scores: Array, *, alike: bool = False
+) -> Array:
     """Weight of each law, in proportion to its odds; those that would change nothing get none.
 
     Args:
@@ -197,9 +199,10 @@ def law_shares(laws: Sequence[Law], evidence: Array, n_runs: int, scores: Array)
         evidence: log evidence of each.
         n_runs: runs behind it.
         scores: mean absolute log error of each in the backtests; NaN without any.
+        alike: whether laws start alike whatever their standings: what the runs alone say.
     """
     standings = np.array([law.standing for law in laws])
-    odds = standings if standings.any() else np.ones(len(laws))
+    odds = standings if standings.any() and not alike else np.ones(len(laws))
     share = min(1.0, _EVIDENCE_RUNS / n_runs)
     odds = odds * np.exp(share * (evidence - evidence.max()))
     if np.all(np.isfinite(scores)):
