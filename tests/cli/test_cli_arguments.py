@@ -9,8 +9,7 @@ from cli_program import document, good_rows, refusal, write_table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoloss.cli.arguments import find_laws, read_points, spread_lists
-from isoloss.errors import InputError
+from isoloss.cli.arguments import read_points, spread_lists
 from isoloss.laws import CATALOGUE
 
 pytest_plugins = ("cli_fixtures",)
@@ -110,17 +109,6 @@ def test_unknown_laws(verb: str, table: Path) -> None:
     assert refusal(*words, "--law", "Chinchila") == (
         f"--law: unknown law: found 'Chinchila' (did you mean chinchilla?); {UNKNOWN}"
     )
-
-
-def test_names_of_laws_with_commas() -> None:
-    assert [law.name for law in find_laws(["kaplan,compute", "coupled"])] == [
-        "kaplan",
-        "compute",
-        "coupled",
-    ]
-    assert find_laws(None) == []
-    with pytest.raises(InputError, match=r"^here: unknown law: found 'gauss'; expected one of "):
-        find_laws(["gauss"], where="here")
 
 
 OBJECTIVES = "expected one of huber, lad, squared-log, squared, soft-l1"

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from cli_program import Row, document, done, loss_of, read_strictly, refusal, write_table
 
+from isoloss.cli.law_arguments import find_laws
+from isoloss.errors import InputError
+
 pytest_plugins = ("cli_fixtures",)
 
 # The law of `loss_of`, with bounds on one parameter from both sides and on another from below.
@@ -279,3 +282,14 @@ class TestMistakes:
             said = refusal("predict", saved, "--at", point)
             assert said.startswith("--at: not a ")
             assert said.count("--at") == 1
+
+
+def test_names_of_laws_with_commas() -> None:
+    assert [law.name for law in find_laws(["kaplan,compute", "coupled"])] == [
+        "kaplan",
+        "compute",
+        "coupled",
+    ]
+    assert find_laws(None) == []
+    with pytest.raises(InputError, match=r"^here: unknown law: found 'gauss'; expected one of "):
+        find_laws(["gauss"], where="here")

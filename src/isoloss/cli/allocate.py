@@ -11,6 +11,7 @@ import typer
 from isoloss.cli import arguments as args
 from isoloss.cli import models as shapes
 from isoloss.cli.hardware import Hardware, measured_hours
+from isoloss.cli.law_arguments import find_laws
 from isoloss.cli.output import check_figure, check_output, deliver, warn
 from isoloss.cli.plan_tables import plan_tables
 from isoloss.cli.plans import Question, number, with_memory
@@ -382,7 +383,7 @@ def _fit_or_surface(text: str) -> Fit | Surface:
     if not Path(text).exists():
         name, colon, coefficients = text.partition(":")
         if colon:
-            return Surface.published(args.find_laws([name or text], where=text)[0], coefficients)
+            return Surface.published(find_laws([name or text], where=text)[0], coefficients)
         if name in CATALOGUE:
             sets = [f"{name}:{each.name}" for each in CATALOGUE[name].published]
             raise InputError(

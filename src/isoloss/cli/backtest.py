@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isoloss.cli import arguments as args
+from isoloss.cli.law_arguments import OwnLaw, law_names, listed, wanted_laws
 from isoloss.cli.output import check_output, deliver, progress, remarks, table, warn
 
 if TYPE_CHECKING:
@@ -44,16 +45,16 @@ def backtest_verb(
     """
     check_output(output, runs)
     has_formula = formula is not None
-    wanted = args.law_names(law) or ([] if has_formula else [_AUTO])
+    wanted = law_names(law) or ([] if has_formula else [_AUTO])
     weighed = _AUTO in wanted
     # What a formula reads beside N and D is not for the laws of the catalogue.
-    told = args.listed(None if has_formula else inputs) or ["params", "tokens"]
+    told = listed(None if has_formula else inputs) or ["params", "tokens"]
     predicted = (None if has_formula else target) or "loss"
     usual = _usual(told, predicted) if weighed else []
     if law or has_formula or bounds or signed or higher_is_better:
         read, sought = (inputs, target) if has_formula else (None, None)
-        own = args.OwnLaw(formula, bounds, read, sought, signed, higher_is_better)
-        named = args.wanted_laws([name for name in wanted if name != _AUTO], own, weighed=weighed)
+        own = OwnLaw(formula, bounds, read, sought, signed, higher_is_better)
+        named = wanted_laws([name for name in wanted if name != _AUTO], own, weighed=weighed)
     else:
         named = usual
     laws: list[Law | str] = [*([_AUTO] if weighed else []), *named]

@@ -16,6 +16,7 @@ from isoloss.cli.curve_tables import (
     prediction_table,
 )
 from isoloss.cli.curve_watch import watch_verb
+from isoloss.cli.law_arguments import law_names
 from isoloss.cli.output import deliver, emit, progress, warn
 from isoloss.errors import InputError
 
@@ -175,7 +176,7 @@ def backtest_verb(
     from isoloss.curves import backtest_curves, required_columns, split_curves
     from isoloss.runs import read_runs
 
-    names = args.law_names(law) or ["annealing", "multi-power", "multi-power-fading"]
+    names = law_names(law) or ["annealing", "multi-power", "multi-power-fading"]
     # Where it is none of theirs, the first law refuses it.
     decays = any(name.startswith("annealing") for name in names)
     laws = [

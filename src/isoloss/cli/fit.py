@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli import arguments as args
+from isoloss.cli.law_arguments import OwnLaw, law_names, wanted_laws
 from isoloss.cli.output import check_output, deliver, progress, remarks, table, warn
 from isoloss.errors import InputError
 
@@ -46,10 +47,10 @@ def fit_verb(
 ) -> None:
     """Fit one law to a table of runs (default farseer)."""
     check_output(output, runs)
-    own = args.OwnLaw(formula, bounds, inputs, target, signed, higher_is_better)
+    own = OwnLaw(formula, bounds, inputs, target, signed, higher_is_better)
     from isoloss.laws import DEFAULT_LAW
 
-    laws = args.wanted_laws(args.law_names(law) or ([] if formula else [DEFAULT_LAW]), own)
+    laws = wanted_laws(law_names(law) or ([] if formula else [DEFAULT_LAW]), own)
     if len(laws) != 1:
         raise InputError(
             "fit takes one law",

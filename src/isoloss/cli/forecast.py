@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoloss.cli import arguments as args
+from isoloss.cli.law_arguments import OwnLaw, law_names, wanted_laws
 from isoloss.cli.output import check_output, deliver, progress, warn
 from isoloss.cli.predict import prediction_tables
 
@@ -40,8 +41,8 @@ def forecast_verb(
     """
     check_output(output, runs)
     points = args.read_points(at)
-    own = args.OwnLaw(formula, bounds, _read_by(formula, points), target if formula else None)
-    laws = _candidates(args.law_names(law), own, points, target or "loss")
+    own = OwnLaw(formula, bounds, _read_by(formula, points), target if formula else None)
+    laws = _candidates(law_names(law), own, points, target or "loss")
     table_of_runs = args.read_table(runs, columns, where, laws)
     import isoloss
 
@@ -73,12 +74,12 @@ def _read_by(formula: str | None, points: list[Point]) -> str | None:
     return ",".join(name for name in names_of_points(points) if name in used)
 
 
-def _candidates(names: list[str], own: args.OwnLaw, points: list[Point], target: str) -> list[Law]:
+def _candidates(names: list[str], own: OwnLaw, points: list[Point], target: str) -> list[Law]:
     """The laws to weigh: those asked for, of which `auto` stands for the usual ones."""
     from isoloss.forecasting import names_of_points
     from isoloss.laws import candidates_for
 
-    others = args.wanted_laws([name for name in names if name != _AUTO], own)
+    others = wanted_laws([name for name in names if name != _AUTO], own)
     if others and _AUTO not in names:
         return others
     return [*candidates_for(names_of_points(points), target), *others]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli import arguments as args
+from isoloss.cli.law_arguments import OwnLaw, wanted_laws
 from isoloss.cli.output import check_output, deliver, table, verbatim
 from isoloss.errors import InputError
 from isoloss.quantities import format_quantity
@@ -39,8 +40,8 @@ def laws_verb(
     """
     check_output(output)
     points = args.read_points(at) if at else []
-    own = args.OwnLaw(formula, bounds, inputs, target, signed, higher_is_better)
-    laws = args.wanted_laws([] if name is None else [name], own, where="NAME")
+    own = OwnLaw(formula, bounds, inputs, target, signed, higher_is_better)
+    laws = wanted_laws([] if name is None else [name], own, where="NAME")
     if len(laws) > 1:
         raise InputError(
             "two laws", where="--formula", found=f"{name} too", expected="a name or a formula"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli import arguments as args
+from isoloss.cli.law_arguments import find_laws
 from isoloss.cli.output import check_output, emit, progress, show, to_text, warn
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def report_verb(
     forecasts a run of ten times the largest compute.
     """
     check_output(output, runs)
-    laws = args.find_laws(law) or None
+    laws = find_laws(law) or None
     points = args.read_plane_points(at) if at else []
     budgets = [args.read_budget(text) for text in flops or ()]
     table_of_runs = args.read_table(runs, columns, where)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli import arguments as args
+from isoloss.cli.law_arguments import find_laws
 from isoloss.cli.output import check_output, deliver, progress, remarks, table, warn
 from isoloss.errors import InputError
 from isoloss.quantities import format_quantity
@@ -53,7 +54,7 @@ def robustness_verb(
     budget = None if flops is None else args.read_budget(flops)
     from isoloss.laws import REFERENCE_LAW
 
-    laws = args.find_laws(law or [REFERENCE_LAW])
+    laws = find_laws(law or [REFERENCE_LAW])
     if len(laws) != 1:
         raise InputError(
             "robustness takes one law", where="--law", found=str(len(laws)), expected="one"
