@@ -65,10 +65,15 @@ def test_a_law_that_strays_pulls_no_harder_than_one_close_by() -> None:
     assert np.all(contrast.form > 0.25)
 
 
-def test_how_sure_the_answer_is_goes_by_plausibility() -> None:
+def test_laws_disagree_as_far_as_the_runs_leave_open() -> None:
     contrast = ensemble((0.0, 0.004, 0.5), [(1.0, 0.5), (0.0, 0.5), (0.0, 0.0)]).contrast(*PLACE)
     assert contrast.log_ratio == pytest.approx(np.zeros(2), abs=1e-12)
     assert contrast.form == pytest.approx(0.004 * np.sqrt(0.5) * np.ones(2))
+
+
+def test_a_law_without_weight_has_no_say_beyond_its_domain() -> None:
+    contrast = ensemble((0.0, 0.004, np.inf), [(1.0, 0.4), (0.0, 0.4), (0.0, 0.2)]).contrast(*PLACE)
+    assert contrast.form == pytest.approx(0.004 * np.sqrt(0.4) * np.ones(2))
 
 
 def test_the_losses_differ_by_the_contrast() -> None:

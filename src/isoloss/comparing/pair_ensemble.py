@@ -5,9 +5,8 @@ both cancels in the difference. What does not cancel is seen in backtests of the
 a forecast the laws' answers are pooled by Huber's centre: those on the mean of both recipes' log
 losses, and those on the difference.
 
-A law's standing says that it predicts well, not that it is true, and a simple law is sure of itself
-where a richer one that the runs do not refute is not. How sure the answer is therefore goes by
-what the runs alone say for each law.
+A law's standing says that it predicts well, not that it is true. How far laws disagree therefore
+goes by what the runs alone say for each: a law that they do not refute may be the true one.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class PairLaw:
 
     Attributes:
         weight: share in the answer.
-        plausibility: share in how sure the answer is.
+        plausibility: what the runs alone say for it, as a share.
         fits: its fit at each width of the recipes' difference, with its share; these sum to one.
     """
 
@@ -99,6 +98,18 @@ class PairLaw:
     def mean(self, of: Callable[[PairFit], float]) -> float:
         """A number of the fits, averaged over the widths."""
         return sum(share * of(fit) for fit, share in self.fits)
+
+    def log_ratio(
+        self, place_a: tuple[Array, Array], place_b: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        """ln(loss of the first / loss of the second), and its deviation over widths and draws."""
+        shares = np.array([share for _, share in self.fits])
+        told = [log_ratio(fit, place_a, place_b) for fit, _ in self.fits]
+        ratios, variances = np.array(told).transpose(1, 0, 2)
+        mean = shares @ ratios
+        # There is none where the law has left its domain.
+        with np.errstate(invalid="ignore"):
+            return mean, np.sqrt(shares @ (variances + (ratios - mean) ** 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,18 +181,14 @@ class PairEnsemble:
         """
         own_a = np.atleast_1d(params), np.atleast_1d(tokens)
         own_b = own_a if place_b is None else (np.atleast_1d(place_b[0]), np.atleast_1d(place_b[1]))
-        means, variances = [], []
-        for law in self.laws:
-            own = np.array([share for _, share in law.fits])
-            told = [log_ratio(fit, own_a, own_b) for fit, _ in law.fits]
-            ratios = np.stack([ratio for ratio, _ in told])
-            mean = own @ ratios
-            means.append(mean)
-            within = np.stack([spread for _, spread in told])
-            variances.append(own @ (within + (ratios - mean) ** 2))
+        told = [law.log_ratio(own_a, own_b) for law in self.laws]
+        ratios, spreads = np.array(told).transpose(1, 0, 2)
         weights, plausible = np.array([(law.weight, law.plausibility) for law in self.laws]).T
-        ratio = pooled(np.stack(means), weights)
-        disagreement = np.sqrt(plausible @ (np.stack(means) - ratio) ** 2)
+        counted = weights > 0
+        ratio = pooled(ratios, weights)
+        # A law without weight that has left its domain has no say.
+        strays = np.where(counted[:, None] | np.isfinite(ratios), ratios - ratio, 0.0)
+        disagreement = np.sqrt(plausible @ strays**2)
         grown = np.zeros_like(ratio)
         if self.growth is not None:
             reach = np.maximum(
@@ -194,7 +201,7 @@ class PairEnsemble:
         return Contrast(
             ratio,
             # Not the root of the mean variance: one vague law of little weight would set it.
-            plausible @ np.sqrt(np.stack(variances)),
+            weights[counted] @ spreads[counted],
             np.maximum(disagreement, grown),
             self.freedom,
         )
