@@ -219,7 +219,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="tasks whose name holds this text")
     parser.add_argument("--auto", action="store_true", help="weigh laws only, try none alone")
     given = parser.parse_args()
-    console = Console(width=120)
+    console = Console(width=140)
     shown = Table(title="R2 on the test rows of ScaleBench")
     numbers = ("held out of train", "by group", "of all rows", "asked")
     for name in ("task", "law", "objective", *numbers, ""):
