@@ -52,10 +52,17 @@ def fit_verb(
 ) -> None:
     """Fit a law to loss curves of one recipe."""
     given.check_files(output, figure, curves, schedules)
-    from isoloss.curves import curve_fit_to_document, fit_curves, read_curves, scan_decay_factor
+    from isoloss.curves import (
+        curve_fit_to_document,
+        curve_laws_with,
+        find_curve_law,
+        fit_curves,
+        read_curves,
+        scan_decay_factor,
+    )
     from isoloss.curves.fit import DEFAULT_STARTS
 
-    scanned = decay_factor == "scan" and law.startswith("annealing")
+    scanned = decay_factor == "scan" and law in curve_laws_with("decay_factor")
     chosen = None if scanned else given.curve_law(law, decay_factor, critical_batch)
     held = read_curves(
         curves,
@@ -67,7 +74,7 @@ def fit_verb(
     with args.naming(curves), progress() as bars:
         task = bars.add_task(f"fit {law}", total=DEFAULT_STARTS + bootstrap)
         if chosen is None:
-            chosen = scan_decay_factor(held, sizes=law == "annealing-sizes")[0].law
+            chosen = scan_decay_factor(held, sizes=find_curve_law(law).reads_params)[0].law
         fitted = fit_curves(
             held,
             chosen,
@@ -173,17 +180,17 @@ def backtest_verb(
         raise InputError(
             "nothing to predict", where="--hold-out", expected='a condition such as "step > 12000"'
         )
-    from isoloss.curves import backtest_curves, required_columns, split_curves
+    from isoloss.curves import backtest_curves, curve_laws_with, required_columns, split_curves
     from isoloss.runs import read_runs
 
     names = law_names(law) or ["annealing", "multi-power", "multi-power-fading"]
     # Where it is none of theirs, the first law refuses it.
-    decays = any(name.startswith("annealing") for name in names)
+    decaying, batched = (curve_laws_with(option) for option in ("decay_factor", "batch_scale"))
     laws = [
         given.curve_law(
             name,
-            decay_factor if name.startswith("annealing") or not decays else None,
-            critical_batch if name == "kaplan-steps" else None,
+            decay_factor if name in decaying or not set(names) & set(decaying) else None,
+            critical_batch if name in batched or not set(names) & set(batched) else None,
         )
         for name in names
     ]

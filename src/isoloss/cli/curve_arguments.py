@@ -131,14 +131,8 @@ def curve_law(
     from isoloss.curves import find_curve_law
 
     options: dict[str, float] = {}
-    if decay_factor is not None and not name.startswith("annealing"):
-        raise InputError(
-            "the law has no decay factor",
-            where="--decay-factor",
-            found=f"law {name}",
-            expected="--law annealing or annealing-sizes",
-        )
     if decay_factor is not None:
+        _require_option(name, "decay_factor", "decay factor", "--decay-factor")
         options["decay_factor"] = _number(
             decay_factor,
             "--decay-factor",
@@ -146,13 +140,7 @@ def curve_law(
             "a number below 1, as 0.999",
         )
     if critical_batch is not None:
-        if name != "kaplan-steps":
-            raise InputError(
-                "the law has no known critical batch",
-                where="--critical-batch",
-                found=f"law {name}",
-                expected="--law kaplan-steps; trajectory finds its own",
-            )
+        _require_option(name, "batch_scale", "known critical batch", "--critical-batch")
         what, expected = "not a critical batch", "tokens and a power, as 2.1e8:0.21"
         scale, colon, power = critical_batch.partition(":")
         if not colon:
@@ -162,6 +150,19 @@ def curve_law(
         options["batch_scale"] = parse_quantity(scale, where="--critical-batch")
         options["batch_power"] = _number(power, "--critical-batch", what, expected)
     return find_curve_law(name, **options)
+
+
+def _require_option(name: str, option: str, what: str, where: str) -> None:
+    from isoloss.curves import curve_laws_with
+
+    takers = curve_laws_with(option)
+    if name not in takers:
+        raise InputError(
+            f"the law has no {what}",
+            where=where,
+            found=f"law {name}",
+            expected="--law " + " or ".join(takers),
+        )
 
 
 def _number(text: str, where: str, what: str, expected: str) -> float:

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
         batch_trade_off,
         trajectory_of,
     )
-    from isoloss.curves.catalogue import CURVE_LAWS, DEFAULT_CURVE_LAW, find_curve_law
+    from isoloss.curves.catalogue import (
+        CURVE_LAWS,
+        DEFAULT_CURVE_LAW,
+        curve_laws_with,
+        find_curve_law,
+    )
     from isoloss.curves.conversion import (
         Conversion,
         ConvertedCheckpoint,
@@ -114,6 +119,7 @@ __all__ = [
     "convert_checkpoints",
     "cosine",
     "curve_fit_to_document",
+    "curve_laws_with",
     "cyclic",
     "decay_rates",
     "final_loss",
@@ -165,6 +171,7 @@ _MODULES = {
     "catalogue": (
         "CURVE_LAWS",
         "DEFAULT_CURVE_LAW",
+        "curve_laws_with",
         "find_curve_law",
     ),
     "conversion": (

@@ -20,6 +20,12 @@ CURVE_LAWS: dict[str, Callable[..., CurveLaw]] = {
     "trajectory": lambda: TRAJECTORY_LAW,
     "kaplan-steps": least_steps_law,
 }
+# What a law of each name may be told of itself; the others have nothing to be told.
+_OPTIONS = {
+    "annealing": ("decay_factor",),
+    "annealing-sizes": ("decay_factor",),
+    "kaplan-steps": ("batch_scale", "batch_power"),
+}
 # It forecasts curves three times as long within half a per cent, which the paper's own does not
 # (benchmarks/multi_power.py).
 DEFAULT_CURVE_LAW = FADING_LAW.name
@@ -48,3 +54,8 @@ def find_curve_law(name: str, **options: Any) -> CurveLaw:
         raise InputError(
             f"law {name} has no such option", found=", ".join(options), expected="none"
         ) from None
+
+
+def curve_laws_with(option: str) -> tuple[str, ...]:
+    """Names of the laws that have an option, such as decay_factor."""
+    return tuple(name for name in CURVE_LAWS if option in _OPTIONS.get(name, ()))
