@@ -9,8 +9,9 @@ package, and asking the command line for help, costs next to nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from isoloss.loading import loaded_on_use
 
 if TYPE_CHECKING:
     from isoloss.api import (
@@ -197,12 +198,4 @@ __all__ = [
     "wall_clock",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(importlib.import_module("isoloss.api"), name)
-    raise AttributeError(f"module 'isoloss' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = loaded_on_use(__name__, {"api": __all__})

@@ -5,8 +5,9 @@ Names load with the module that holds them when they are first used: a schedule 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from isoloss.loading import loaded_on_use
 
 if TYPE_CHECKING:
     from isoloss.curves.annealing import AnnealingLaw, annealing_sums
@@ -150,124 +151,116 @@ __all__ = [
     "wsd",
 ]
 
-_MODULES = {
-    "annealing": (
-        "AnnealingLaw",
-        "annealing_sums",
-    ),
-    "backtest": (
-        "CurveBacktest",
-        "HeldOutCurve",
-        "backtest_curves",
-    ),
-    "band": ("CurveBand",),
-    "batches": (
-        "BatchChoice",
-        "BatchTradeOff",
-        "batch_choices",
-        "batch_trade_off",
-        "trajectory_of",
-    ),
-    "catalogue": (
-        "CURVE_LAWS",
-        "DEFAULT_CURVE_LAW",
-        "curve_laws_with",
-        "find_curve_law",
-    ),
-    "conversion": (
-        "Conversion",
-        "ConvertedCheckpoint",
-        "convert_checkpoints",
-        "undecayed",
-    ),
-    "decays": (
-        "DecayChoice",
-        "FinalLoss",
-        "after_decay",
-        "best_decay",
-        "best_shape",
-        "final_loss_of",
-    ),
-    "fit": (
-        "fit_curves",
-        "scan_decay_factor",
-    ),
-    "law": (
-        "CurveLaw",
-        "Points",
-    ),
-    "metrics": ("NoLossesYetError", "read_metrics"),
-    "multi_power": ("MultiPowerLaw",),
-    "optimise": (
-        "BestSchedule",
-        "best_schedule",
-        "final_loss",
-    ),
-    "position": ("POSITION_LAW",),
-    "result": (
-        "CurveFit",
-        "CurvePrediction",
-    ),
-    "running": (
-        "Departure",
-        "Flag",
-        "RunForecast",
-        "find_flags",
-        "forecast_run",
-    ),
-    "saving": (
-        "curve_fit_to_document",
-        "load_curve_fit",
-        "save_curve_fit",
-    ),
-    "schedule_files": (
-        "read_schedules",
-        "schedule_frame",
-    ),
-    "schedules": (
-        "DECAYS",
-        "Schedule",
-        "constant",
-        "cosine",
-        "cyclic",
-        "decay_rates",
-        "given_rates",
-        "multi_step",
-        "through_points",
-        "wsd",
-    ),
-    "shapes": (
-        "SHAPES",
-        "parse_schedule",
-    ),
-    "table": (
-        "Curve",
-        "Curves",
-        "gather_curves",
-        "read_curves",
-        "required_columns",
-        "select_curves",
-        "split_curves",
-        "unknown_rates",
-    ),
-    "trajectory": (
-        "KAPLAN",
-        "Trajectory",
-    ),
-    "trajectory_law": (
-        "TRAJECTORY_LAW",
-        "TrajectoryLaw",
-        "least_steps_law",
-    ),
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = loaded_on_use(
+    __name__,
+    {
+        "annealing": (
+            "AnnealingLaw",
+            "annealing_sums",
+        ),
+        "backtest": (
+            "CurveBacktest",
+            "HeldOutCurve",
+            "backtest_curves",
+        ),
+        "band": ("CurveBand",),
+        "batches": (
+            "BatchChoice",
+            "BatchTradeOff",
+            "batch_choices",
+            "batch_trade_off",
+            "trajectory_of",
+        ),
+        "catalogue": (
+            "CURVE_LAWS",
+            "DEFAULT_CURVE_LAW",
+            "curve_laws_with",
+            "find_curve_law",
+        ),
+        "conversion": (
+            "Conversion",
+            "ConvertedCheckpoint",
+            "convert_checkpoints",
+            "undecayed",
+        ),
+        "decays": (
+            "DecayChoice",
+            "FinalLoss",
+            "after_decay",
+            "best_decay",
+            "best_shape",
+            "final_loss_of",
+        ),
+        "fit": (
+            "fit_curves",
+            "scan_decay_factor",
+        ),
+        "law": (
+            "CurveLaw",
+            "Points",
+        ),
+        "metrics": ("NoLossesYetError", "read_metrics"),
+        "multi_power": ("MultiPowerLaw",),
+        "optimise": (
+            "BestSchedule",
+            "best_schedule",
+            "final_loss",
+        ),
+        "position": ("POSITION_LAW",),
+        "result": (
+            "CurveFit",
+            "CurvePrediction",
+        ),
+        "running": (
+            "Departure",
+            "Flag",
+            "RunForecast",
+            "find_flags",
+            "forecast_run",
+        ),
+        "saving": (
+            "curve_fit_to_document",
+            "load_curve_fit",
+            "save_curve_fit",
+        ),
+        "schedule_files": (
+            "read_schedules",
+            "schedule_frame",
+        ),
+        "schedules": (
+            "DECAYS",
+            "Schedule",
+            "constant",
+            "cosine",
+            "cyclic",
+            "decay_rates",
+            "given_rates",
+            "multi_step",
+            "through_points",
+            "wsd",
+        ),
+        "shapes": (
+            "SHAPES",
+            "parse_schedule",
+        ),
+        "table": (
+            "Curve",
+            "Curves",
+            "gather_curves",
+            "read_curves",
+            "required_columns",
+            "select_curves",
+            "split_curves",
+            "unknown_rates",
+        ),
+        "trajectory": (
+            "KAPLAN",
+            "Trajectory",
+        ),
+        "trajectory_law": (
+            "TRAJECTORY_LAW",
+            "TrajectoryLaw",
+            "least_steps_law",
+        ),
+    },
+)

@@ -5,8 +5,9 @@ Names load with the module that holds them when they are first used: a rule need
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from isoloss.loading import loaded_on_use
 
 if TYPE_CHECKING:
     from isoloss.hyperparameters.cells import (
@@ -64,71 +65,63 @@ __all__ = [
     "score_cells",
 ]
 
-_MODULES = {
-    "cells": (
-        "CellLaw",
-        "HeldOutCell",
-        "SweepFit",
-        "fit_sweep",
-        "read_cells",
-        "score_cells",
-    ),
-    "command": (
-        "check_template",
-        "run_command",
-    ),
-    "critical_batch": (
-        "CriticalBatch",
-        "LossLevel",
-        "fit_critical_batch",
-    ),
-    "front": (
-        "FrontRelation",
-        "Trial",
-        "fit_front",
-        "pareto_front",
-    ),
-    "optimum": (
-        "Cell",
-        "Optimum",
-        "find_optimum",
-    ),
-    "recommendation": (
-        "Recommendation",
-        "disagreement",
-        "recommend",
-    ),
-    "rule": (
-        "Rule",
-        "RuleFormula",
-    ),
-    "rules": (
-        "RULES",
-        "find_rule",
-    ),
-    "space": (
-        "Variable",
-        "parse_space",
-    ),
-    "transfer": (
-        "Transfer",
-        "check_transfer",
-        "fit_width_series",
-    ),
-    "tuning": (
-        "Outcome",
-        "Suggestion",
-        "Tuning",
-    ),
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = loaded_on_use(
+    __name__,
+    {
+        "cells": (
+            "CellLaw",
+            "HeldOutCell",
+            "SweepFit",
+            "fit_sweep",
+            "read_cells",
+            "score_cells",
+        ),
+        "command": (
+            "check_template",
+            "run_command",
+        ),
+        "critical_batch": (
+            "CriticalBatch",
+            "LossLevel",
+            "fit_critical_batch",
+        ),
+        "front": (
+            "FrontRelation",
+            "Trial",
+            "fit_front",
+            "pareto_front",
+        ),
+        "optimum": (
+            "Cell",
+            "Optimum",
+            "find_optimum",
+        ),
+        "recommendation": (
+            "Recommendation",
+            "disagreement",
+            "recommend",
+        ),
+        "rule": (
+            "Rule",
+            "RuleFormula",
+        ),
+        "rules": (
+            "RULES",
+            "find_rule",
+        ),
+        "space": (
+            "Variable",
+            "parse_space",
+        ),
+        "transfer": (
+            "Transfer",
+            "check_transfer",
+            "fit_width_series",
+        ),
+        "tuning": (
+            "Outcome",
+            "Suggestion",
+            "Tuning",
+        ),
+    },
+)
