@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from comparing_tables import chinchilla, known, runs_of
@@ -35,6 +37,17 @@ def ensemble_of(shift: float, growth: ErrorGrowth | None = None) -> PairEnsemble
 
 def needed(ensemble: PairEnsemble) -> int | None:
     return pairs_until_decided(ensemble, ensemble.contrast(*POINT), POINT, PLACE)
+
+
+def test_a_law_without_weight_does_not_count() -> None:
+    own = ensemble_of(0.0015)
+    fit = own.laws[0].fits[0][0]
+    nowhere = replace(fit.surface_a, centre=replace(fit.surface_a.centre, loss=np.inf))
+    lost = PairLaw(0.0, 0.1, ((replace(fit, surface_a=nowhere), 1.0),))
+    count = needed(own)
+    assert count is not None
+    assert count > 0
+    assert needed(replace(own, laws=(*own.laws, lost))) == count
 
 
 def test_a_clear_case_needs_no_more_runs() -> None:

@@ -61,7 +61,8 @@ def _variance_left(
     """Share of the variance at a point that is left after further pairs of runs at a place."""
     before = after = 0.0
     both = np.array([point, place]).T
-    parts = [(fit, law.weight * share) for law in ensemble.laws for fit, share in law.fits]
+    counted = [law for law in ensemble.laws if law.weight > 0]
+    parts = [(fit, law.weight * share) for law in counted for fit, share in law.fits]
     for fit, weight in parts:
         covariance = np.cov(log_ratio_draws(fit, (both[0], both[1]), (both[0], both[1])))
         own = covariance[0, 0]
