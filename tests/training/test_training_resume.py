@@ -92,15 +92,17 @@ def whole(
     return config, folder, train_run(config, folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("whole", "number"),
+    [("adamw", signal.SIGKILL), ("adamw", signal.SIGTERM), ("muon", signal.SIGKILL)],
+    indirect=["whole"],
+)
 def test_a_run_that_is_ended_goes_on_with_the_very_same_losses(
     number: signal.Signals,
     whole: tuple[TrainingConfig, Path, dict[str, Any]],
     tmp_path: Path,
 ) -> None:
     config, undisturbed, result = whole
-    if number == signal.SIGTERM and config.optimiser == "muon":
-        pytest.skip("the signal is the same for any optimiser")
     process = start(config, tmp_path)
     wait_for_lines(tmp_path, 4, process)
     assert process.pid is not None
@@ -118,14 +120,13 @@ def test_a_run_that_is_ended_goes_on_with_the_very_same_losses(
     assert resumed["loss"] == result["loss"]
 
 
+@pytest.mark.parametrize("whole", ["adamw"], indirect=True)
 def test_a_run_whose_checkpoint_does_not_fit_on_the_disk_says_so_and_goes_on_later(
     whole: tuple[TrainingConfig, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     config, undisturbed, result = whole
     if not hasattr(resource, "prlimit"):
         pytest.skip("this system does not limit the files of a process that runs")
-    if config.optimiser == "muon":
-        pytest.skip("the disk is the same for any optimiser")
     process = start(config, tmp_path)
     wait_for_lines(tmp_path, 4, process)
     # Lines still fit, checkpoints do not.

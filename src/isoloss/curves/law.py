@@ -152,12 +152,46 @@ def require_params(law: CurveLaw, points: Sequence[Points]) -> Array:
     Raises:
         InputError: a run has none.
     """
-    for run in points:
-        if run.params is None or not (np.isfinite(run.params) and run.params > 0):
+    return _of_runs(
+        law,
+        points,
+        [run.params for run in points],
+        ("the size of the model", "params"),
+        "a column params of positive numbers, or --params",
+    )
+
+
+def require_batch(law: CurveLaw, points: Sequence[Points]) -> Array:
+    """Batch size in tokens at every point.
+
+    Raises:
+        InputError: a run has none.
+    """
+    return _of_runs(
+        law,
+        points,
+        [run.batch for run in points],
+        ("the batch size", "batch_tokens"),
+        "a column batch_tokens of tokens a step, or --batch-tokens",
+    )
+
+
+def _of_runs(
+    law: CurveLaw,
+    points: Sequence[Points],
+    values: Sequence[float | None],
+    names: tuple[str, str],
+    expected: str,
+) -> Array:
+    """What each run has one of, at every point; `names` are for people and of the column."""
+    told = []
+    for run, value in zip(points, values, strict=True):
+        if value is None or not (np.isfinite(value) and value > 0):
             raise InputError(
-                "the law reads the size of the model",
+                f"the law reads {names[0]}",
                 where=f"law {law.name}",
-                found=f"no params for a run of {run.schedule.steps} steps",
-                expected="a column params of positive numbers, or --params",
+                found=f"no {names[1]} for a run of {run.schedule.steps} steps",
+                expected=expected,
             )
-    return np.concatenate([np.full(run.steps.size, float(run.params or 0.0)) for run in points])
+        told.append(np.full(run.steps.size, float(value)))
+    return np.concatenate(told)

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from isoloss.arrays import Array, Indices
-from isoloss.curves.law import Points, Prepared, require_parameters, require_params
+from isoloss.curves.law import (
+    Points,
+    Prepared,
+    require_batch,
+    require_parameters,
+    require_params,
+)
 from isoloss.curves.schedules import Schedule
 from isoloss.curves.trajectory import Trajectory
 from isoloss.curves.trajectory_root import RootValues
@@ -197,23 +203,6 @@ class TrajectoryLaw:
             left: Array = floor + (parameters["S_c"] / columns[1]) ** parameters["alpha_S"]
             return left
         return own.loss(columns[0], columns[1], columns[2])
-
-
-def require_batch(law: TrajectoryLaw, points: Sequence[Points]) -> Array:
-    """Batch size in tokens at every point.
-
-    Raises:
-        InputError: a run has none.
-    """
-    for run in points:
-        if run.batch is None or not (np.isfinite(run.batch) and run.batch > 0):
-            raise InputError(
-                "the law reads the batch size",
-                where=f"law {law.name}",
-                found=f"no batch_tokens for a run of {run.schedule.steps} steps",
-                expected="a column batch_tokens of tokens a step, or --batch-tokens",
-            )
-    return np.concatenate([np.full(run.steps.size, float(run.batch or 0.0)) for run in points])
 
 
 @dataclass(frozen=True, eq=False)

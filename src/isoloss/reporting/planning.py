@@ -9,15 +9,14 @@ import numpy as np
 from isoloss.arrays import Array
 from isoloss.errors import InputError
 from isoloss.planning import Frontier
+from isoloss.reporting.planning_marks import label_beside
 from isoloss.reporting.style import (
     INK,
     OPTIMUM,
     PAPER,
     SHADE,
-    SMALL_SIZE,
     dress,
     finish,
-    halo,
     law_looks,
     legend_label,
     new_figure,
@@ -139,19 +138,13 @@ def _label_choices(axes: Axes, columns: dict[str, Array]) -> None:
     for place in np.unique(np.linspace(0, count - 1, min(_LABELS, count)).astype(int)):
         at = (float(columns["amount"][place]), float(columns["loss"][place]))
         axes.plot(*at, marker="o", markersize=5, color=INK, markeredgecolor=PAPER, zorder=5)
-        last = place == count - 1
-        axes.annotate(
+        # A frontier falls ever more slowly: above it there is room to the right of a point, and at
+        # the last one only below.
+        label_beside(
+            axes,
             f"{size_text(float(columns['params'][place]))}\n"
             f"{size_text(float(columns['tokens'][place]))} tokens",
             at,
-            # A frontier falls ever more slowly: above it there is room to the right of a point,
-            # and at the last one only below.
-            xytext=(2, -8) if last else (7, 4),
-            textcoords="offset points",
-            ha="right" if last else "left",
-            va="top" if last else "bottom",
-            fontsize=SMALL_SIZE,
-            color=INK,
-            path_effects=halo(),
-            zorder=6,
+            (7, 4),
+            below=place == count - 1,
         )

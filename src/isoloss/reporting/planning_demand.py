@@ -9,13 +9,11 @@ import numpy as np
 
 from isoloss.errors import InputError
 from isoloss.planning import Demand
+from isoloss.reporting.planning_marks import label_beside
 from isoloss.reporting.style import (
-    INK,
     PAPER,
-    SMALL_SIZE,
     dress,
     finish,
-    halo,
     law_looks,
     legend_label,
     new_figure,
@@ -91,17 +89,11 @@ def demand_figure(demands: Demand | Sequence[Demand]) -> Figure:
 def _label_ratios(axes: Axes, one: Demand) -> None:
     last = len(one.served) - 1
     for place in sorted({0, last // 2, last}):
-        below = place == last
-        axes.annotate(
+        # Sizes fall with the demand: there is room above to the right, at the end only below.
+        label_beside(
+            axes,
             f"D/N {one.tokens[place] / one.params[place]:,.0f}",
             (float(one.served[place]), float(one.params[place])),
-            # Sizes fall with the demand: there is room above to the right, at the end only below.
-            xytext=(2, -8) if below else (2, 8),
-            textcoords="offset points",
-            ha="right" if below else "left",
-            va="top" if below else "bottom",
-            fontsize=SMALL_SIZE,
-            color=INK,
-            path_effects=halo(),
-            zorder=6,
+            (2, 8),
+            below=place == last,
         )
