@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 import time
+import weakref
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,8 +23,10 @@ import torch
 from trainer_cases import tiny_config, write_corpus
 
 from isoloss.errors import InputError
+from isoloss.training import loop
 from isoloss.training.config import TrainingConfig
 from isoloss.training.loop import train_run
+from isoloss.training.model import Decoder
 from isoloss.training.shards import TokenData
 from isoloss.training.train import main
 
@@ -189,6 +192,36 @@ def free_port() -> int:
     with socket.socket() as opened:
         opened.bind(("127.0.0.1", 0))
         return int(opened.getsockname()[1])
+
+
+@pytest.mark.parametrize("changes", [{}, {"learning_rate": 1e30, "warmup_steps": 0, "clip": 0.0}])
+def test_the_model_is_gone_before_the_processes_part(
+    changes: dict[str, Any], data: TokenData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A model that outlives the group ends it while it holds Python's lock, and a thread of the
+    # group that still has to let go of a tensor waits for that lock: both wait for ever.
+    for name, value in [("RANK", "0"), ("WORLD_SIZE", "1"), ("MASTER_ADDR", "127.0.0.1")]:
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    models: list[weakref.ref[Decoder]] = []
+    alive: list[bool] = []
+    part = torch.distributed.destroy_process_group
+
+    def make(*arguments: Any, **options: Any) -> Decoder:
+        model = Decoder(*arguments, **options)
+        models.append(weakref.ref(model))
+        return model
+
+    def look_and_part() -> None:
+        alive.extend(model() is not None for model in models)
+        part()
+
+    monkeypatch.setattr(loop, "Decoder", make)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", look_and_part)
+    ended = pytest.raises(loop.DivergedError) if changes else nullcontext()
+    with ended:
+        train_run(tiny_config(data, steps=12, **changes), tmp_path)
+    assert alive == [False]
 
 
 @pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])

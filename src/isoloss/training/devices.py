@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,6 +98,10 @@ def find_device(name: str) -> torch.device:
 def prepared_devices(config: TrainingConfig) -> Iterator[Devices]:
     """Set up PyTorch as a run wants it; under torchrun, join the other processes.
 
+    The models of the run must be gone at the end. The last owner of a group of processes waits for
+    the group's threads; a model does so with Python's lock held, which the threads may need to let
+    go of their last tensors. What raised an exception is seen to here.
+
     Raises:
         InputError: the device does not exist or does not know bfloat16, the batch does not divide
             over the processes, or memory does not suffice.
@@ -126,6 +131,9 @@ def prepared_devices(config: TrainingConfig) -> Iterator[Devices]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Devices(device, half, rank, count)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
         torch.use_deterministic_algorithms(deterministic)
         if launched:

@@ -166,8 +166,7 @@ def train_run(config: TrainingConfig, folder: str | Path) -> dict[str, Any]:
     """
     place = RunFolder(Path(folder))
     place.path.mkdir(parents=True, exist_ok=True)
-    written = read_object(place.path / CONFIG)
-    if (done := place.result) is not None and _same(written, config):
+    if (done := place.result) is not None and _same(read_object(place.path / CONFIG), config):
         return done
     data = read_token_data(config.data)
     if data.vocabulary_size > config.vocabulary_size:
@@ -178,30 +177,41 @@ def train_run(config: TrainingConfig, folder: str | Path) -> dict[str, Any]:
             expected=f"at least {data.vocabulary_size}",
         )
     with prepared_devices(config) as devices, _terminations() as asked_to_end:
-        training = _begin(config, data, devices)
-        training.batches.check(config.total_steps, repeat=config.repeat)
-        _load(training, place.path)
-        if devices.is_first and not _same(written, config):
-            place.write_config(config.to_json())
-        _train(training, place.path, asked_to_end)
-        begin = time.perf_counter()
-        loss = training.evaluate()
-        if not math.isfinite(loss):
-            raise DivergedError(f"the held-out loss is no longer finite: found {loss}")
-        evaluation = time.perf_counter() - begin
-        result = describe_result(
-            config,
-            data,
-            devices,
-            training.progress,
-            loss=loss,
-            params=sum(weight.numel() for weight in training.parameters),
-            repeated_tokens=training.batches.repeated_tokens(config.total_steps),
-            evaluation_seconds=evaluation,
-        )
-        if devices.is_first:
-            place.write(RESULT, result)
-        return result
+        return _train_and_judge(config, data, devices, place, asked_to_end)
+
+
+def _train_and_judge(
+    config: TrainingConfig,
+    data: TokenData,
+    devices: Devices,
+    place: RunFolder,
+    asked_to_end: threading.Event,
+) -> dict[str, Any]:
+    """The run on devices that are ready; its model is gone when this returns."""
+    training = _begin(config, data, devices)
+    training.batches.check(config.total_steps, repeat=config.repeat)
+    _load(training, place.path)
+    if devices.is_first and not _same(read_object(place.path / CONFIG), config):
+        place.write_config(config.to_json())
+    _train(training, place.path, asked_to_end)
+    begin = time.perf_counter()
+    loss = training.evaluate()
+    if not math.isfinite(loss):
+        raise DivergedError(f"the held-out loss is no longer finite: found {loss}")
+    evaluation = time.perf_counter() - begin
+    result = describe_result(
+        config,
+        data,
+        devices,
+        training.progress,
+        loss=loss,
+        params=sum(weight.numel() for weight in training.parameters),
+        repeated_tokens=training.batches.repeated_tokens(config.total_steps),
+        evaluation_seconds=evaluation,
+    )
+    if devices.is_first:
+        place.write(RESULT, result)
+    return result
 
 
 def _same(written: dict[str, Any] | None, config: TrainingConfig) -> bool:
