@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from isoloss.arrays import Array
@@ -33,6 +34,7 @@ ROWS = 7
 SPREAD = 3.0
 # Derivatives jump where the arguments of max or min cross; no difference quotient spans this gap.
 SMALLEST_GAP = 1e-3
+SMALLEST_PREDICTION = 1e-12
 
 # Every law of the catalogue, and one of shares, which may be zero.
 LAWS = {**CATALOGUE, "mixing": mixing_law(("code", "web"), "loss")}
@@ -103,7 +105,13 @@ def points(draw: st.DrawFn, law: Law, *, away_from_zero: bool = False) -> Point:
     inputs = tuple(
         draw(_column(entry, size)) for entry, size in zip(law.inputs, middle, strict=True)
     )
-    return Point(law, centre, working, inputs)
+    point = Point(law, centre, working, inputs)
+    with np.errstate(all="ignore"):
+        predicted = point.in_coordinates.predict(working, inputs, centre)
+    # Of a chance or a loss that has all but vanished only rounding is left to compare.
+    assume(np.all(np.isfinite(predicted)))
+    assume(not law.target.positive or np.all(predicted > SMALLEST_PREDICTION))
+    return point
 
 
 def at_kink(
