@@ -65,6 +65,19 @@ def test_a_law_that_strays_pulls_no_harder_than_one_close_by() -> None:
     assert np.all(contrast.form > 0.25)
 
 
+def test_a_loss_beyond_all_numbers_is_infinite_for_its_recipe_alone() -> None:
+    tiny = np.array([1e-100, 3e9]), np.array([1e-100, 6e10])
+    first, second = ensemble((700.0, 0.0, 0.0)).log_losses(*tiny)
+    assert first[0] == np.inf
+    assert np.isfinite([*second, first[1]]).all()
+    assert second == pytest.approx(ensemble((0.0, 0.0, 0.0)).log_losses(*tiny)[0], rel=0.1)
+
+
+def test_losses_beyond_all_numbers_are_infinite_for_both_recipes() -> None:
+    nowhere = np.array(1e-300), np.array(1e-300)
+    assert [float(log) for log in ensemble((0.0, 0.0, 0.0)).log_losses(*nowhere)] == [np.inf] * 2
+
+
 def test_laws_disagree_as_far_as_the_runs_leave_open() -> None:
     contrast = ensemble((0.0, 0.004, 0.5), [(1.0, 0.5), (0.0, 0.5), (0.0, 0.0)]).contrast(*PLACE)
     assert contrast.log_ratio == pytest.approx(np.zeros(2), abs=1e-12)

@@ -147,20 +147,31 @@ class PairEnsemble:
         return sum(law.weight * law.mean(of) for law in self.laws)
 
     def log_losses(self, params: npt.ArrayLike, tokens: npt.ArrayLike) -> tuple[Array, Array]:
-        """Expected log loss of both recipes at places, arrays of any one shape."""
+        """Expected log loss of both recipes at places, arrays of any one shape.
+
+        Infinite where a law's loss is beyond all numbers, as at the smallest of sizes.
+        """
         counted = [law for law in self.laws if law.weight > 0]
         shape = np.broadcast_shapes(np.shape(params), np.shape(tokens))
         place = np.ravel(np.broadcast_to(params, shape)), np.ravel(np.broadcast_to(tokens, shape))
-        sums, differences = [], []
-        for law in counted:
-            logs = [share * log_losses(fit, place, place) for fit, share in law.fits]
-            first, second = np.sum(logs, axis=0)
-            sums.append(first + second)
-            differences.append(first - second)
         shares = np.array([law.weight for law in counted])
-        middle = 0.5 * pooled(np.stack(sums), shares, 2.0 * CLOSE)
-        half = 0.5 * pooled(np.stack(differences), shares)
-        return (middle + half).reshape(shape), (middle - half).reshape(shape)
+        logs = np.stack(
+            [
+                np.sum([share * log_losses(fit, place, place) for fit, share in law.fits], axis=0)
+                for law in counted
+            ],
+            axis=1,
+        )
+        losses = np.empty((2, place[0].size))
+        finite = np.all(np.isfinite(logs), axis=(0, 1))
+        first, second = logs[:, :, finite]
+        middle = 0.5 * pooled(first + second, shares, 2.0 * CLOSE)
+        half = 0.5 * pooled(first - second, shares)
+        losses[:, finite] = middle + half, middle - half
+        # Infinite losses have no difference to pool.
+        for own, of_laws in zip(losses, logs, strict=True):
+            own[~finite] = pooled(of_laws[:, ~finite], shares)
+        return losses[0].reshape(shape), losses[1].reshape(shape)
 
     def log_loss(self, recipe: int, params: npt.ArrayLike, tokens: npt.ArrayLike) -> Array:
         """Expected log loss of a recipe, 0 or 1."""
