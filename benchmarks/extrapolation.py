@@ -7,12 +7,12 @@ of each law, of `auto`, of equal weights and of the staged method of Farseer, an
 90 % interval of `auto` holds the measured loss. At the end geometric means, worst cases and
 coverage. FILE keeps what was computed, so that a run broken off goes on where it was.
 
-With `--choose`, the choices behind the forecast (the standings of laws, how many runs the evidence
-is worth, the power of the backtest error, how far a law may stray before it pulls no harder) are
-made anew on all origins but one, from equal standings over a wide grid, and tried on that one; so
-are the last three alone, beside the standings in force, and the last alone. The geometric mean over
-what was left out is what such choices are worth on a table that had no part in them. Priors of held
-laws are not chosen anew.
+With `--choose`, the choices behind the forecast (the standings of laws, how fast the evidence grows
+with the number of runs, the power of the backtest error, how far a law may stray before it pulls no
+harder) are made anew on all origins but one, from equal standings over a wide grid, and tried on
+that one; so are the last three alone, beside the standings in force, and the last alone. The
+geometric mean over what was left out is what such choices are worth on a table that had no part in
+them. Priors of held laws are not chosen anew.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NAMES = [law.name for law in CANDIDATES]
 # Laws as published; held ones are variants that only `auto` uses.
 PUBLISHED = [name for name in NAMES if not name.endswith("-held")]
 # What `--choose` tries.
-EVIDENCE = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)
+EVIDENCE = (0.0, 0.15, 0.3, 0.5, 0.65, 0.8, 1.0, 1.5, 2.0, 3.0)
 POWERS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 DISTANCES = (0.001, 0.002, 0.005, 0.007, 0.01, 0.015, 0.02, 0.05, 1.0)
 STANDINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -190,13 +190,13 @@ class Choice:
     """Choices behind the forecast.
 
     Attributes:
-        runs: what the evidence is worth.
+        growth: of the evidence, in independent runs for each root of the number of runs.
         power: of the backtest error.
         close: log loss beyond which a law pulls no harder.
         standings: of each candidate.
     """
 
-    runs: float
+    growth: float
     power: float
     close: float
     standings: tuple[float, ...]
@@ -209,10 +209,10 @@ class Choice:
     def __str__(self) -> str:
         named = zip(NAMES, self.standings, strict=True)
         standings = ", ".join(f"{name} {standing:g}" for name, standing in named)
-        return f"{self.runs:g} runs, power {self.power:g}, close {self.close:g}, {standings}"
+        return f"growth {self.growth:g}, power {self.power:g}, close {self.close:g}, {standings}"
 
 
-IN_FORCE = Choice(5.0, 1.0, CLOSE, tuple(law.standing for law in CANDIDATES))
+IN_FORCE = Choice(0.65, 1.0, CLOSE, tuple(law.standing for law in CANDIDATES))
 EQUAL = replace(IN_FORCE, standings=(1.0,) * len(NAMES))
 
 
@@ -237,7 +237,7 @@ class Split:
         It is corrected to the share that was taken under those in force.
         """
         odds = np.array(choice.standings)[self.laws]
-        share = min(1.0, choice.runs / self.n_fitted)
+        share = min(1.0, choice.growth / np.sqrt(self.n_fitted))
         odds = odds * np.exp(share * (self.evidence - self.evidence.max()))
         if np.isfinite(self.scores).all():
             odds = odds / np.maximum(self.scores, 1e-10) ** choice.power
@@ -287,7 +287,7 @@ class Chooser:
 def _changes(choice: Choice, place: int) -> list[Choice]:
     """A choice with one of its numbers replaced by each of the grid."""
     if place == 0:
-        return [replace(choice, runs=runs) for runs in EVIDENCE]
+        return [replace(choice, growth=growth) for growth in EVIDENCE]
     if place == 1:
         return [replace(choice, power=power) for power in POWERS]
     if place == 2:
@@ -309,7 +309,7 @@ def choose(results: Mapping[str, Mapping[str, Any]], console: Console) -> None:
     )
     for title, chooser in (
         ("distance", Chooser(splits, IN_FORCE, range(2, 3))),
-        ("worth, power and distance", Chooser(splits, IN_FORCE, range(3))),
+        ("growth, power and distance", Chooser(splits, IN_FORCE, range(3))),
         ("standings and these", Chooser(splits, EQUAL, range(3 + len(NAMES)))),
     ):
         left_out = np.empty(origins.size)

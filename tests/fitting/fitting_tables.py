@@ -18,6 +18,7 @@ TRUTHS: dict[str, dict[str, float]] = {
     "coupled": {"E": 0.4, "A": 60.0, "B": 150.0, "alpha": 0.5, "beta": 0.55, "k": 0.45},
     "coupled-held": {"E": 0.4, "A": 60.0, "B": 150.0, "alpha": 0.5, "beta": 0.55, "k": 0.45},
     "overtraining": dict(CATALOGUE["overtraining"].published_set("c4").parameters),
+    "overtraining-held": dict(CATALOGUE["overtraining"].published_set("c4").parameters),
     "kaplan": dict(CATALOGUE["kaplan"].published_set("kaplan-2020").parameters),
     "compute": {"E": 1.7, "A": 1500.0, "alpha": 0.17},
     "chinchilla-nonembedding": dict(

@@ -142,8 +142,8 @@ def test_standing_is_prior_odds(candidates: Candidates) -> None:
     assert weights_of(replace(candidates, fits=fits), errors) == pytest.approx([0.25, 0.75])
 
 
-def test_evidence_counts_as_that_of_a_few_runs() -> None:
-    """Residuals half as large make a law 2^5 times as likely, whatever the number of runs."""
+def test_evidence_grows_with_the_square_root_of_the_runs() -> None:
+    """Residuals half as large make a law 2^k times as likely, with k = 0.65 sqrt(n)."""
     for copies in (1, 4):
         found = fit_candidates(RUNS, laws_named(*TWO), bootstrap=0)
         close = found.fits["chinchilla"]
@@ -157,7 +157,8 @@ def test_evidence_counts_as_that_of_a_few_runs() -> None:
         tight = replace(alike, rows=FittedRows(inputs, np.tile(rows.measured, copies), ones))
         errors = dict.fromkeys(TWO, errors_of([0], [0.01]))
         pair = replace(found, fits=dict(zip(TWO, (tight, loose), strict=True)))
-        assert weights_of(pair, errors) == pytest.approx([32 / 33, 1 / 33])
+        odds = 2 ** (0.65 * np.sqrt(far.size))
+        assert weights_of(pair, errors) == pytest.approx([odds / (1 + odds), 1 / (1 + odds)])
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

@@ -30,6 +30,7 @@ from isoloss.forecasting import (
     weigh,
 )
 from isoloss.forecasting.correction import correct
+from isoloss.forecasting.pooling import pooled
 from isoloss.laws import CANDIDATES, Surface
 from isoloss.notes import Severity
 from isoloss.runs import Runs, optimizer_runs, read_runs
@@ -65,17 +66,15 @@ def test_every_candidate_has_a_reason(forecasts: Forecast) -> None:
         )
 
 
-def test_the_loss_is_the_weighted_geometric_mean_of_the_laws_corrected(
+def test_the_loss_is_that_of_the_pooled_laws_corrected(
     demo: Candidates, forecasts: Forecast
 ) -> None:
     correction, _ = correct(demo, weigh(demo, list(forecasts.by_law)))
     added = correction.at(*np.array([NEAR, FAR]).T)
-    for index, prediction in enumerate(forecasts.predictions):
-        logs = [
-            weight * math.log(forecasts.by_law[name][index])
-            for name, weight in forecasts.weights.items()
-        ]
-        assert prediction.loss == pytest.approx(math.exp(sum(logs) + added[index]), rel=1e-12)
+    logs = np.log([forecasts.by_law[name] for name in forecasts.weights])
+    centre = pooled(logs, np.array(list(forecasts.weights.values())))
+    losses = [prediction.loss for prediction in forecasts.predictions]
+    assert losses == pytest.approx(np.exp(centre + added).tolist(), rel=1e-12)
 
 
 def test_the_interval_covers_the_disagreement_of_the_laws(forecasts: Forecast) -> None:

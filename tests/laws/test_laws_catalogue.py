@@ -104,10 +104,10 @@ class TestCandidates:
         }
         assert [law.name for law in CANDIDATES] == list(CATALOGUE)[: len(CANDIDATES)]
 
-    def test_are_eight(self) -> None:
+    def test_are_nine(self) -> None:
         assert [law.name for law in CANDIDATES] == [
             *("farseer", "chinchilla", "coupled", "overtraining", "kaplan", "compute"),
-            *("farseer-held", "coupled-held"),
+            *("farseer-held", "coupled-held", "overtraining-held"),
         ]
 
 

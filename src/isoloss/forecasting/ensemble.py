@@ -3,16 +3,18 @@
 Laws err in different directions, and which one errs least depends on the table. Three things speak
 for a law: how often laws of its kind extrapolate well (`Law.standing`), how well it fits the runs
 at hand for the parameters it takes (`Fit.log_evidence`), and how little it erred when predicting
-the dearer runs from the cheaper. The odds of a law are their product. The evidence counts as that
-of a few independent runs, however many there are: runs of one sweep share their recipe and their
-errors, and a law may fit well and extrapolate badly. How many runs, and the standings, were chosen
-on public tables; `benchmarks/extrapolation.py --choose` leaves one origin out at a time. `pooling`
-makes one prediction of the weighted laws, and `correction` then adds what the fitted runs'
-departures from it lead to expect.
+the dearer runs from the cheaper. The odds of a law are their product. The evidence of n
+runs counts as that of far fewer, as many as grow with the square root of n: runs of one sweep share
+their recipe and their errors, and a law may fit well and extrapolate badly, but what a large grid
+says against a law outweighs any standing in the end. How fast it grows, and the standings, were
+chosen on public tables; `benchmarks/extrapolation.py --choose` leaves one origin out at a time.
+`pooling` makes one prediction of the weighted laws, and `correction` then adds what the fitted
+runs' departures from it lead to expect.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,8 +37,8 @@ from isoloss.notes import Note
 from isoloss.runs import Runs
 
 DEFAULT_BOOTSTRAP = 100
-# Independent runs that the evidence of a table is worth.
-_EVIDENCE_RUNS = 5.0
+# The evidence of n runs counts as that of so many times sqrt(n) independent ones.
+_EVIDENCE_GROWTH = 0.65
 # How much more each fold counts than the one before, which fits fewer runs: the last, fitted to
 # most of the table, is most like the forecast.
 _LATER_FOLD = 9.0
@@ -203,7 +205,7 @@ def law_shares(
     """
     standings = np.array([law.standing for law in laws])
     odds = standings if standings.any() and not alike else np.ones(len(laws))
-    share = min(1.0, _EVIDENCE_RUNS / n_runs)
+    share = min(1.0, _EVIDENCE_GROWTH / math.sqrt(n_runs))
     odds = odds * np.exp(share * (evidence - evidence.max()))
     if np.all(np.isfinite(scores)):
         odds = odds / np.maximum(scores, max(float(scores.min()), 1e-10))

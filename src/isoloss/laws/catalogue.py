@@ -25,7 +25,7 @@ from isoloss.laws.learning_rate_surface import (
 )
 from isoloss.laws.mixing import mixing_law
 from isoloss.laws.null_model import LOG_COMPUTE
-from isoloss.laws.overtraining import OVERTRAINING
+from isoloss.laws.overtraining import OVERTRAINING, OVERTRAINING_HELD
 from isoloss.laws.own_share import own_share_law
 from isoloss.laws.parallel_scaling import PARALLEL_POWER, PARALLEL_SCALING
 from isoloss.laws.power import FLOPS, POWER_FLOPS, POWER_PARAMS, POWER_TOKENS, STEPS
@@ -47,7 +47,7 @@ from isoloss.laws.width import WIDTH_LAW
 # The laws that a weighted forecast from N and D considers unless told otherwise.
 CANDIDATES: tuple[Law, ...] = (
     *(FARSEER, CHINCHILLA, COUPLED, OVERTRAINING, KAPLAN, COMPUTE),
-    *(FARSEER_HELD, COUPLED_HELD),
+    *(FARSEER_HELD, COUPLED_HELD, OVERTRAINING_HELD),
 )
 
 CATALOGUE: dict[str, Law] = {

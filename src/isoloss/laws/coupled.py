@@ -93,7 +93,7 @@ _HELD_COORDINATES = Coordinates(
 COUPLED_HELD = replace(
     COUPLED,
     name="coupled-held",
-    standing=2.0,
+    standing=1.0,
     title="Coupled, held near equal exponents as far as the data leave them open",
     coordinates=_HELD_COORDINATES,
     remark="A safe law for tables of a few budgets or sizes.",

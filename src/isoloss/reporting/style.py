@@ -54,12 +54,13 @@ _CANDIDATE_LOOKS = (
     Look("#cc79a7", "^"),
     Look("#e69f00", "v"),
     Look("#56b4e9", "P"),
-    # Held laws: darker, with the markers of stars and diamonds.
+    # Held laws: darker than the laws that they hold.
     Look("#004a73", "*"),
     Look("#00553f", "d"),
+    Look("#7a2e58", "X"),
 )
 _OTHER_LOOKS = (
-    Look("#aa3377", "X"),
+    Look("#aa3377", "8"),
     Look("#7a8a1e", "p"),
     Look("#8c6d4f", "<"),
     Look("#6f5fc7", ">"),
