@@ -17,7 +17,14 @@ from isoloss.fitting import Fit
 from isoloss.forecasting import AUTO
 from isoloss.laws import CANDIDATES, CATALOGUE
 from isoloss.reporting import law_looks, surface_figure
-from isoloss.reporting.style import error_text, new_figure, size_scale, size_text, tick_fractions
+from isoloss.reporting.style import (
+    error_text,
+    finish,
+    new_figure,
+    size_scale,
+    size_text,
+    tick_fractions,
+)
 
 pytest_plugins = ("reporting_fixtures",)
 
@@ -72,6 +79,20 @@ def test_ticks_of_an_axis_are_sizes() -> None:
     labels = [axes.xaxis.get_major_formatter()(tick, 0) for tick in axes.xaxis.get_majorticklocs()]
     assert {"100M", "1B", "10B", "100B", "1T"} <= set(labels)
     assert axes.get_xlim() == (1e8, 1e12)
+
+
+@pytest.mark.parametrize(("length", "columns"), [(4, 4), (18, 3), (24, 2), (60, 1)])
+def test_a_legend_has_the_columns_that_fit(length: int, columns: int) -> None:
+    figure = new_figure(7, 4)
+    axes = figure.subplots()
+    for number in range(9):
+        axes.plot([0, 1], [0, number], label=f"{number}".rjust(length, "n"))
+    (legend,) = finish(figure).legends
+    figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert columns == 1 or (box.x0 >= 0 and box.x1 <= figure.bbox.width)
+    lines = {round(text.get_window_extent().y0) for text in legend.get_texts()}
+    assert len(lines) == -(-9 // columns)
 
 
 def test_drawing_changes_no_setting_of_matplotlib(chinchilla: Fit) -> None:

@@ -187,7 +187,7 @@ def finish(figure: Figure, *, columns: int = 4) -> Figure:
 
     Args:
         figure: with everything drawn; returned.
-        columns: of the legend.
+        columns: of the legend at most; fewer where they would not fit into the figure.
     """
     from matplotlib.text import Text
 
@@ -195,16 +195,19 @@ def finish(figure: Figure, *, columns: int = 4) -> Figure:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             labelled.setdefault(label, handle)
-    if labelled:
-        figure.legend(
+    for count in range(min(columns, len(labelled)), 0, -1):
+        legend = figure.legend(
             list(labelled.values()),
             list(labelled),
             loc="outside lower center",
-            ncols=min(columns, len(labelled)),
+            ncols=count,
             frameon=False,
             fontsize=SMALL_SIZE,
             labelcolor=INK,
         )
+        if count == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
     # The name of a law or a loss may hold a dollar sign, which would start a formula.
     for text in figure.findobj(Text):
         if isinstance(text, Text):
