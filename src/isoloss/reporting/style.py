@@ -19,6 +19,7 @@ from isoloss.laws import CANDIDATES
 from isoloss.quantities import format_quantity
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -189,8 +190,6 @@ def finish(figure: Figure, *, columns: int = 4) -> Figure:
         figure: with everything drawn; returned.
         columns: of the legend at most; fewer where they would not fit into the figure.
     """
-    from matplotlib.text import Text
-
     labelled: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -205,14 +204,21 @@ def finish(figure: Figure, *, columns: int = 4) -> Figure:
             fontsize=SMALL_SIZE,
             labelcolor=INK,
         )
+        _take_as_it_stands(legend)
         if count == 1 or legend.get_window_extent().width <= figure.bbox.width:
             break
         legend.remove()
-    # The name of a law or a loss may hold a dollar sign, which would start a formula.
-    for text in figure.findobj(Text):
+    _take_as_it_stands(figure)
+    return figure
+
+
+def _take_as_it_stands(artist: Artist) -> None:
+    """The name of a law or a loss may hold a dollar sign, which would start a formula."""
+    from matplotlib.text import Text
+
+    for text in artist.findobj(Text):
         if isinstance(text, Text):
             text.set_parse_math(False)
-    return figure
 
 
 def legend_label(name: str) -> str:
