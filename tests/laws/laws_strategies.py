@@ -108,9 +108,10 @@ def points(draw: st.DrawFn, law: Law, *, away_from_zero: bool = False) -> Point:
     point = Point(law, centre, working, inputs)
     with np.errstate(all="ignore"):
         predicted = point.in_coordinates.predict(working, inputs, centre)
-    # Of a chance or a loss that has all but vanished only rounding is left to compare.
-    assume(np.all(np.isfinite(predicted)))
-    assume(not law.target.positive or np.all(predicted > SMALLEST_PREDICTION))
+    # Of a chance or a loss that has all but vanished only rounding is left to compare, and where
+    # it is beyond all bounds its slopes change within the step of a quotient.
+    assume(np.all(np.abs(predicted) < 1.0 / SMALLEST_PREDICTION))
+    assume(not law.target.positive or np.all(np.abs(predicted) > SMALLEST_PREDICTION))
     return point
 
 

@@ -147,7 +147,7 @@ class TestDerivatives:
     @given(data=st.data())
     def test_slopes_by_the_inputs_or_their_logs(self, name: str, data: st.DataObject) -> None:
         point = data.draw(points(LAWS[name]))
-        law, step = point.in_coordinates, 1e-4
+        law, step = point.in_coordinates, 1e-5
         constants = law.constants(point.centre)
         assume(not at_kink(law.evaluator, point.working, point.centred_inputs, constants))
         slopes = law.slopes(point.working, point.inputs, point.centre)
