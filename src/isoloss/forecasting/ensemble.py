@@ -3,13 +3,13 @@
 Laws err in different directions, and which one errs least depends on the table. Three things speak
 for a law: how often laws of its kind extrapolate well (`Law.standing`), how well it fits the runs
 at hand for the parameters it takes (`Fit.log_evidence`), and how little it erred when predicting
-the dearer runs from the cheaper. The odds of a law are their product. The evidence of n
-runs counts as that of far fewer, as many as grow with the square root of n: runs of one sweep share
-their recipe and their errors, and a law may fit well and extrapolate badly, but what a large grid
-says against a law outweighs any standing in the end. How fast it grows, and the standings, were
-chosen on public tables; `benchmarks/extrapolation.py --choose` leaves one origin out at a time.
-`pooling` makes one prediction of the weighted laws, and `correction` then adds what the fitted
-runs' departures from it lead to expect.
+the dearer runs from the cheaper. The odds of a law are their product. The evidence of n runs counts
+as that of far fewer, in proportion to the square root of n: runs of one sweep share their recipe
+and their errors, and a law may fit well and extrapolate badly, but what a large grid says against a
+law outweighs any standing in the end. The proportion and the standings were chosen on public
+tables; `benchmarks/extrapolation.py --choose` leaves one origin out at a time. `pooling` makes one
+prediction of the weighted laws, and `correction` then adds what the fitted runs' departures from it
+lead to expect.
 """
 
 from __future__ import annotations
