@@ -196,6 +196,9 @@ def test_the_forecast_has_intervals_weights_and_reasons(page: Page, predicted: F
         assert any(row[:4] == [point, *interval] for row in page.rows)
     for name, weight in predicted.weights.items():
         assert f"{name} {weight:.2f}" in page.text
+    # Laws outnumber points: a column each would not fit on the page.
+    for name, losses in predicted.by_law.items():
+        assert [name, *map(loss_text, losses)] in page.rows
     for name, reason in predicted.reasons.items():
         assert [name, reason] in page.rows
 

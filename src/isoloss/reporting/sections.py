@@ -268,12 +268,7 @@ def forecast_section(forecast: Forecast, subject: Subject) -> Html:
                 for share in (spread.parameters, spread.noise, spread.extrapolation, spread.total)
             ]
         )
-    names = list(forecast.by_law)
-    own = [
-        [point_text(each.params, each.tokens)]
-        + [loss_text(forecast.by_law[name][index]) for name in names]
-        for index, each in enumerate(forecast.predictions)
-    ]
+    own = [[name, *map(loss_text, losses)] for name, losses in forecast.by_law.items()]
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in forecast.weights.items())
     points = "; ".join(f"{row[0]}: {row[1]} ({row[2]} to {row[3]})" for row in rows)
     return join(
@@ -294,7 +289,7 @@ def forecast_section(forecast: Forecast, subject: Subject) -> Html:
                 ["N : D", "parameters", "noise of a run", "extrapolation", "together"],
                 parts_of,
             ),
-            table("Prediction of each law on its own", ["N : D", *names], own),
+            table("Prediction of each law on its own", ["law", *(row[0] for row in rows)], own),
             paragraph(f"Weights: {weights}."),
             _reasons("Why each law has its weight", forecast.reasons)
             if forecast.reasons
